@@ -14,9 +14,18 @@ TEST_CASE("time: durations read like a person would say them") {
     const char* text;
   };
   const Row rows[] = {
-      {0ns, "0 s"},        {1500ns, "1.5 µs"},     {430us, "430 µs"},         {999'600us, "1.0 s"},
-      {12ms, "12 ms"},     {3200ms, "3.2 s"},      {59s, "59 s"},             {59'700ms, "1 min"},
-      {250s, "4 min 10 s"}, {3h + 2min, "3 h 2 min"}, {5 * 24h + 4h, "5 d 4 h"}, {-12ms, "-12 ms"},
+      {0ns, "0 s"},
+      {1500ns, "1.5 µs"},
+      {430us, "430 µs"},
+      {999'600us, "1.0 s"},
+      {12ms, "12 ms"},
+      {3200ms, "3.2 s"},
+      {59s, "59 s"},
+      {59'700ms, "1 min"},
+      {250s, "4 min 10 s"},
+      {3h + 2min, "3 h 2 min"},
+      {5 * 24h + 4h, "5 d 4 h"},
+      {-12ms, "-12 ms"},
   };
   for (const Row& row : rows) CHECK(format_duration(row.d) == row.text);
 }

@@ -8,12 +8,23 @@ namespace {
 
 Code code_of(int errnum) {
   switch (errnum) {
-    case ENOENT: case ESRCH: return Code::kNotFound;
-    case EEXIST: case EADDRINUSE: return Code::kExists;
-    case ECONNREFUSED: case EACCES: case EPERM: return Code::kRefused;
-    case EPIPE: case ECONNRESET: case ECONNABORTED: case ENOTCONN: return Code::kClosed;
+    case ENOENT:
+    case ESRCH: return Code::kNotFound;
+    case EEXIST:
+    case EADDRINUSE: return Code::kExists;
+    case ECONNREFUSED:
+    case EACCES:
+    case EPERM: return Code::kRefused;
+    case EPIPE:
+    case ECONNRESET:
+    case ECONNABORTED:
+    case ENOTCONN: return Code::kClosed;
     case ETIMEDOUT: return Code::kTimedOut;
-    case EMFILE: case ENFILE: case ENOBUFS: case ENOMEM: case ENOSPC: return Code::kLimit;
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+    case ENOSPC: return Code::kLimit;
     default: return Code::kIo;
   }
 }

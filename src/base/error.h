@@ -61,7 +61,8 @@ inline std::unexpected<Error> failure(Code code, std::string message) {
 }
 inline std::unexpected<Error> failure(Error error) { return std::unexpected(std::move(error)); }
 
-// errno as an Error of code kIo (or the closer kNotFound, kExists, kRefused, kClosed, kTimedOut): "WHAT: No such file or directory".
+// errno as an Error of code kIo (or the closer kNotFound, kExists, kRefused, kClosed, kTimedOut): "WHAT: No such file
+// or directory".
 Error os_error(int errnum, std::string_view what);
 
 }  // namespace nines

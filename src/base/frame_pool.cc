@@ -14,7 +14,7 @@ namespace {
 
 #ifndef NINES_FRAMES_FROM_MALLOC
 constexpr std::size_t kStep = 128;
-constexpr std::size_t kClasses = 32;     // up to 4 KiB
+constexpr std::size_t kClasses = 32;        // up to 4 KiB
 constexpr std::size_t kKeptPerClass = 256;  // 4 MiB a thread at most, and only where that many ran at once
 
 struct Freed {

@@ -17,9 +17,7 @@ class Random {
     return z ^ (z >> 31);
   }
   // Uniform in [0, bound); bound > 0. Lemire's multiplication; the bias is below 2^-32 for our bounds.
-  std::uint32_t below(std::uint32_t bound) {
-    return static_cast<std::uint32_t>(((next() >> 32) * bound) >> 32);
-  }
+  std::uint32_t below(std::uint32_t bound) { return static_cast<std::uint32_t>(((next() >> 32) * bound) >> 32); }
   // Uniform in [0, 1).
   double unit() { return static_cast<double>(next() >> 11) * 0x1.0p-53; }
 

@@ -1,0 +1,143 @@
+#include "net/readiness_stream.h"
+
+#include <utility>
+
+namespace nines::net {
+
+ReadinessStream::ReadinessStream(Loop& loop)
+    : Stream(loop),
+      read_deadline_(*this, &ReadinessStream::read_expired),
+      write_deadline_(*this, &ReadinessStream::write_expired) {}
+
+ReadinessStream::~ReadinessStream() { INVARIANT(reader_ == nullptr && writer_ == nullptr); }
+
+void ReadinessStream::Deadline::set(Instant t) {
+  at_ = t;
+  if (!armed() || t < due()) stream_.loop_.timers().arm(*this, t);
+}
+
+bool ReadinessStream::Deadline::passed() const { return stream_.loop_.now() >= at_; }
+
+void ReadinessStream::Deadline::on_timer() {
+  if (passed()) {
+    (stream_.*expired_)();
+  } else {
+    stream_.loop_.timers().arm(*this, at_);
+  }
+}
+
+void ReadinessStream::cancel_on_close(CancelScope* scope) {
+  cancel_on_close_ = scope;
+  if (scope != nullptr && peer_closed_) scope->cancel();
+}
+
+bool ReadinessStream::attempt(ReadOp& op) {
+  if (!maybe_readable_) return false;
+  const Attempt attempt = op.into.empty() ? try_peek() : try_read(op.into);
+  // After a hang-up there is no further announcement, and the end of the stream can always be read.
+  if (attempt.blocked && !peer_closed_) maybe_readable_ = false;
+  if (attempt.error != 0) {
+    op.result = failure(os_error(attempt.error, "read"));
+    return true;
+  }
+  if (attempt.bytes == 0 && attempt.blocked) return false;
+  op.result = op.into.empty() ? 0 : attempt.bytes;
+  return true;
+}
+
+bool ReadinessStream::attempt(WriteOp& op) {
+  if (op.count == 0) return maybe_writable_;
+  while (op.first < op.count) {
+    if (!maybe_writable_) return false;
+    const Attempt attempt = try_write(std::span(op.parts).subspan(op.first, op.count - op.first));
+    if (attempt.error != 0) {
+      op.result = failure(os_error(attempt.error, "write"));
+      return true;
+    }
+    if (attempt.blocked) maybe_writable_ = false;
+    std::size_t left = attempt.bytes;
+    while (left > 0 && left >= op.parts[op.first].size()) left -= op.parts[op.first++].size();
+    if (left > 0) op.parts[op.first].remove_prefix(left);
+  }
+  return true;
+}
+
+bool ReadinessStream::start(ReadOp& op) {
+  INVARIANT(reader_ == nullptr);
+  if (attempt(op)) {
+    if (op.may_finish_at_once()) return true;
+    op.complete();
+    return false;
+  }
+  if (read_deadline_.passed()) {
+    op.result = failure(Code::kTimedOut, "nothing came in time");
+    return true;
+  }
+  reader_ = &op;
+  return false;
+}
+
+bool ReadinessStream::start(WriteOp& op) {
+  INVARIANT(writer_ == nullptr);
+  if (attempt(op)) {
+    if (op.may_finish_at_once()) return true;
+    op.complete();
+    return false;
+  }
+  if (write_deadline_.passed()) {
+    op.result = failure(Code::kTimedOut, "the peer took nothing in time");
+    return true;
+  }
+  writer_ = &op;
+  return false;
+}
+
+void ReadinessStream::abandon(ReadOp& op) {
+  if (reader_ == &op) reader_ = nullptr;
+}
+
+void ReadinessStream::abandon(WriteOp& op) {
+  if (writer_ == &op) writer_ = nullptr;
+}
+
+void ReadinessStream::announce_readable() {
+  maybe_readable_ = true;
+  if (reader_ != nullptr && attempt(*reader_)) std::exchange(reader_, nullptr)->complete();
+}
+
+void ReadinessStream::announce_writable() {
+  maybe_writable_ = true;
+  if (writer_ != nullptr && attempt(*writer_)) std::exchange(writer_, nullptr)->complete();
+}
+
+void ReadinessStream::announce_peer_closed() {
+  peer_closed_ = true;
+  if (cancel_on_close_ != nullptr) std::exchange(cancel_on_close_, nullptr)->cancel();
+}
+
+void ReadinessStream::fail_pending(Code code, const char* what) {
+  if (ReadOp* const op = std::exchange(reader_, nullptr)) {
+    op->result = failure(code, what);
+    op->complete();
+  }
+  if (WriteOp* const op = std::exchange(writer_, nullptr)) {
+    op->result = failure(code, what);
+    op->complete();
+  }
+}
+
+void ReadinessStream::read_expired() {
+  if (ReadOp* const op = std::exchange(reader_, nullptr)) {
+    op->result = failure(Code::kTimedOut, "nothing came in time");
+    op->complete();
+  }
+}
+
+void ReadinessStream::write_expired() {
+  if (WriteOp* const op = std::exchange(writer_, nullptr)) {
+    op->result = failure(Code::kTimedOut, "the peer took nothing in time");
+    op->complete();
+  }
+}
+
+}  // namespace nines::net
