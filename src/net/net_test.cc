@@ -270,9 +270,10 @@ TEST_CASE("epoll loop: two loops share one listening socket, and every connectio
   std::atomic<int> accepted = 0;
   constexpr int kConnections = 100;
   struct Accept {
-    static Task<void> run(EpollLoop& loop, Listener& listener, std::atomic<int>& count, EpollLoop& other) {
+    static Task<void> run(EpollLoop& loop, std::unique_ptr<Listener> listener, std::atomic<int>& count,
+                          EpollLoop& other) {
       while (true) {
-        auto stream = co_await listener.accept();
+        auto stream = co_await listener->accept();
         if (!stream) co_return;
         if (++count == kConnections) {
           loop.stop();
@@ -281,9 +282,9 @@ TEST_CASE("epoll loop: two loops share one listening socket, and every connectio
       }
     }
   };
-  a.start(Accept::run(a, *listener_a, accepted, b));
-  b.start(Accept::run(b, *listener_b, accepted, a));
   const Address at = listener_a->address();
+  a.start(Accept::run(a, std::move(listener_a), accepted, b));
+  b.start(Accept::run(b, std::move(listener_b), accepted, a));
   std::thread client([&] {
     for (int i = 0; i < kConnections; ++i) {
       Fd s(::socket(at.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
