@@ -1,0 +1,69 @@
+#include "plane/events.h"
+
+#include <algorithm>
+
+namespace nines::plane {
+
+std::string_view name_of(EventKind kind) {
+  switch (kind) {
+    case EventKind::kServiceStarted: return "service_started";
+    case EventKind::kServiceStopping: return "service_stopping";
+    case EventKind::kSpawned: return "spawned";
+    case EventKind::kSpawnFailed: return "spawn_failed";
+    case EventKind::kListening: return "listening";
+    case EventKind::kReady: return "ready";
+    case EventKind::kUnready: return "unready";
+    case EventKind::kExited: return "exited";
+    case EventKind::kUnrouted: return "unrouted";
+    case EventKind::kDraining: return "draining";
+    case EventKind::kTerminated: return "terminated";
+    case EventKind::kKilled: return "killed";
+    case EventKind::kGatewayStarted: return "gateway_started";
+    case EventKind::kGatewayExited: return "gateway_exited";
+    case EventKind::kKeeperStarted: return "keeper_started";
+    case EventKind::kKeeperExited: return "keeper_exited";
+    case EventKind::kReplayed: return "replayed";
+  }
+  return "unknown";
+}
+
+void Event::set_text(std::string_view t) {
+  std::size_t n = std::min(t.size(), sizeof text - 1);
+  // Do not cut a UTF-8 sequence in two.
+  while (n > 0 && n < t.size() && (static_cast<unsigned char>(t[n]) & 0xC0U) == 0x80U) --n;
+  std::memcpy(text, t.data(), n);
+  text[n] = '\0';
+}
+
+void EventRing::push(Event event) {
+  const std::uint64_t written = next_.load(std::memory_order_relaxed);
+  event.number = written + 1;
+  slots_[written % kSize].store(event);
+  next_.store(written + 1, std::memory_order_release);
+}
+
+EventRing::Read EventRing::read(std::uint64_t from, std::size_t max) const {
+  Read result;
+  const std::uint64_t written = next_.load(std::memory_order_acquire);
+  const std::uint64_t oldest = written > kSize ? written - kSize + 1 : 1;
+  from = std::max<std::uint64_t>(from, 1);
+  // The ring was made anew (its writer's memory was lost): begin with what there is.
+  if (from > written + 1) from = oldest;
+  if (from < oldest) {
+    result.lost = oldest - from;
+    from = oldest;
+  }
+  result.next = from;
+  for (; result.next <= written && result.events.size() < max; ++result.next) {
+    const auto event = slots_[(result.next - 1) % kSize].load();
+    // Overwritten while we read, or its writer died in the middle of it.
+    if (!event || event->number != result.next) {
+      ++result.lost;
+      continue;
+    }
+    result.events.push_back(*event);
+  }
+  return result;
+}
+
+}  // namespace nines::plane

@@ -1,0 +1,75 @@
+// What happened, as a bounded ring in shared memory: one writer, readers with a position of their own. Writing
+// never waits. A reader that falls behind by more than the ring is told how many it lost; it must record those
+// as unknown, never as nothing.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+#include <vector>
+
+#include "base/time.h"
+#include "plane/seqlock.h"
+
+namespace nines::plane {
+
+enum class EventKind : std::uint16_t {
+  kServiceStarted = 1,  // by the supervisor; text: service
+  kServiceStopping,     // text: who wished it
+  kSpawned,             // a replica's process was started
+  kSpawnFailed,         // text: why
+  kListening,           // its listening socket was proven to be its own
+  kReady,               // it answers, and is routed; a: ns from spawn to ready
+  kUnready,             // alive, but its health check fails; text: why
+  kExited,              // a: exit status or signal, b: 1 crashed, 0 ordered; text: how it ended
+  kUnrouted,            // the gateway no longer sends to it; a: requests that were in flight on it
+  kDraining,            // no new requests, at a person's or a deploy's wish
+  kTerminated,          // SIGTERM sent
+  kKilled,              // SIGKILL sent; text: why
+  kGatewayStarted,
+  kGatewayExited,  // text: how
+  kKeeperStarted,
+  kKeeperExited,  // text: how
+  kReplayed,      // a request was sent again elsewhere; a: attempt that failed, text: why
+};
+std::string_view name_of(EventKind kind);
+
+inline constexpr std::uint16_t kNoReplica = 0xffff;
+
+struct Event {
+  std::uint64_t number = 0;  // 1, 2, 3 … of this ring; set by push()
+  std::int64_t at_ns = 0;    // CLOCK_BOOTTIME
+  EventKind kind{};
+  std::uint16_t replica = kNoReplica;
+  std::uint32_t pid = 0;
+  std::uint64_t incarnation = 0;
+  std::int64_t a = 0, b = 0;
+  char text[96] = "";  // UTF-8, cut to fit, ends with NUL
+
+  void set_text(std::string_view t);
+  Instant at() const { return Instant{Duration(at_ns)}; }
+};
+static_assert(sizeof(Event) == 144);
+
+class EventRing {
+ public:
+  static constexpr std::size_t kSize = 1024;
+
+  void push(Event event);
+
+  struct Read {
+    std::vector<Event> events;
+    std::uint64_t next = 1;  // pass it as `from` the next time
+    std::uint64_t lost = 0;  // overwritten before they were read
+  };
+  // Everything from number `from` on, at most `max` events.
+  Read read(std::uint64_t from, std::size_t max = kSize) const;
+  std::uint64_t next_number() const { return next_.load(std::memory_order_acquire) + 1; }
+
+ private:
+  std::atomic<std::uint64_t> next_ = 0;  // events written so far
+  Seqlock<Event> slots_[kSize];
+};
+
+}  // namespace nines::plane
