@@ -102,7 +102,9 @@ void ReadinessStream::abandon(WriteOp& op) {
 
 void ReadinessStream::announce_readable() {
   maybe_readable_ = true;
-  if (reader_ != nullptr && attempt(*reader_)) std::exchange(reader_, nullptr)->complete();
+  if (reader_ == nullptr) return;
+  // Who waits without a buffer has the answer now, without asking the system once more.
+  if (reader_->into.empty() || attempt(*reader_)) std::exchange(reader_, nullptr)->complete();
 }
 
 void ReadinessStream::announce_writable() {

@@ -1,0 +1,179 @@
+#include "http/server.h"
+
+#include "http/writer.h"
+
+namespace nines::http {
+
+Response error_response(int status, std::string_view message, std::string_view code) {
+  const std::string_view type = status >= 500   ? "server_error"
+                                : status == 429 ? "rate_limit_error"
+                                                : "invalid_request_error";
+  return {.status = status, .body = error_body(message, type, code)};
+}
+
+struct Server::State {
+  State(net::Loop& l, Handler h, ServerLimits lim) : loop(l), handler(std::move(h)), limits(lim) {}
+
+  net::Loop& loop;
+  Handler handler;
+  ServerLimits limits;
+  bool draining = false;
+  std::uint64_t refused = 0;
+
+  // Accepting ends first; idle connections are those that wait for a request; the rest is at work.
+  TaskGroup accepting;
+  TaskGroup connections;
+  CancelScope idle{&connections.scope()};
+
+  Task<void> accept(std::unique_ptr<net::Listener> listener);
+  Task<void> connection(std::unique_ptr<net::Stream> stream);
+  Task<bool> exchange(net::Stream& stream, MessageReader& reader, Request& request);
+  Task<Result<Response>> read_and_handle(net::Stream& stream, MessageReader& reader, Request& request);
+  Task<Result<>> answer(net::Stream& stream, const Response& response, bool head_only, bool keep_alive);
+};
+
+namespace {
+
+Response response_to(const Error& error) {
+  switch (error.code()) {
+    case Code::kTimedOut: return error_response(408, "the request did not arrive in time", "timeout");
+    case Code::kLimit: return error_response(431, error.message(), "head_too_large");
+    default: return error_response(400, "not a valid HTTP request: " + error.message(), "bad_request");
+  }
+}
+
+}  // namespace
+
+Task<void> Server::State::accept(std::unique_ptr<net::Listener> listener) {
+  while (true) {
+    auto stream = co_await listener->accept();
+    if (!stream) {
+      if (stream.error().code() == Code::kCancelled) co_return;
+      // Out of descriptors or memory: others must finish first.
+      if (!co_await loop.sleep(100ms)) co_return;
+      continue;
+    }
+    connections.start(connection(std::move(*stream)));
+  }
+}
+
+Task<void> Server::State::connection(std::unique_ptr<net::Stream> stream) {
+  if (connections.running() > limits.connections) {
+    ++refused;
+    stream->write_deadline(loop.now() + 1s);
+    (void)co_await answer(*stream, error_response(503, "too many connections", "overloaded"), false, false);
+    co_return;
+  }
+  MessageReader reader(*stream, Side::kRequests, limits.head);
+  Request request;
+  request.peer = stream->peer();
+  while (true) {
+    if (!reader.has_more()) {
+      reader.release_buffer();
+      stream->read_deadline(loop.now() + limits.keep_alive);
+      struct Wait {
+        static Task<Result<std::size_t>> run(net::Stream& s) { co_return co_await s.readable(); }
+      };
+      if (!co_await Wait::run(*stream).under(idle)) co_return;
+    }
+    if (!co_await exchange(*stream, reader, request)) co_return;
+  }
+}
+
+// One request and its answer. True: the connection can take another.
+Task<bool> Server::State::exchange(net::Stream& stream, MessageReader& reader, Request& request) {
+  stream.read_deadline(loop.now() + limits.head_time);
+  const auto got = co_await reader.head(request.head);
+  if (got && !*got) co_return false;
+  if (!got && got.error().code() == Code::kClosed) co_return false;
+  if (!got) {
+    (void)co_await answer(stream, response_to(got.error()), false, false);
+    co_return false;
+  }
+  auto response = co_await read_and_handle(stream, reader, request);
+  if (!response) co_return false;  // the client went away in the middle of its request
+  const bool keep = request.head.keep_alive() && reader.message_done() && !draining;
+  const auto answered = co_await answer(stream, *response, request.head.method() == "HEAD", keep);
+  if (!answered && answered.error().code() == Code::kTimedOut) stream.reset();
+  co_return answered&& keep;
+}
+
+Task<Result<Response>> Server::State::read_and_handle(net::Stream& stream, MessageReader& reader, Request& request) {
+  request.body.clear();
+  const Head& head = request.head;
+  const auto too_large = [&] {
+    return error_response(413, "the body may have " + std::to_string(limits.body_bytes) + " bytes", "body_too_large");
+  };
+  if (head.framing() == Framing::kLength && head.content_length() > limits.body_bytes) co_return too_large();
+  if (head.expects_continue()) {
+    if (auto sent = co_await stream.write("HTTP/1.1 100 Continue\r\n\r\n"); !sent) co_return failure(sent.error());
+  }
+  while (true) {
+    stream.read_deadline(loop.now() + limits.body_idle);
+    const auto piece = co_await reader.body();
+    if (!piece && piece.error().code() == Code::kClosed) co_return failure(piece.error());
+    if (!piece) co_return response_to(piece.error());
+    if (piece->empty()) break;
+    if (request.body.size() + piece->size() > limits.body_bytes) co_return too_large();
+    request.body += *piece;
+  }
+  co_return co_await handler(request);
+}
+
+Task<Result<>> Server::State::answer(net::Stream& stream, const Response& response, bool head_only, bool keep_alive) {
+  std::string head;
+  write_status_line(head, response.status);
+  write_field(head, "Date", http_date(loop.wall_now()));
+  if (response.status != 204) {
+    write_field(head, "Content-Type", response.content_type);
+    write_field(head, "Content-Length", response.body.size());
+  }
+  for (const auto& [name, value] : response.fields) {
+    if (is_field_value(value)) write_field(head, name, value);
+  }
+  if (!keep_alive) write_field(head, "Connection", "close");
+  end_head(head);
+  stream.write_deadline(loop.now() + limits.write_idle);
+  auto written = co_await stream.write({head, head_only ? std::string_view() : std::string_view(response.body)});
+  if (!written || keep_alive) co_return written;
+  // Closing with unread bytes would reset the connection and could take the answer with it: say that we are done, and
+  // read on a little until the client is.
+  stream.end_writing();
+  stream.read_deadline(loop.now() + 1s);
+  std::array<char, 4096> rest;
+  while (true) {
+    const auto n = co_await stream.read(rest);
+    if (!n || *n == 0) co_return written;
+  }
+}
+
+Server::Server(net::Loop& loop, Handler handler, ServerLimits limits)
+    : state_(std::make_unique<State>(loop, std::move(handler), limits)) {}
+Server::~Server() = default;
+
+void Server::serve(std::unique_ptr<net::Listener> listener) {
+  state_->accepting.start(state_->accept(std::move(listener)));
+}
+
+std::size_t Server::connections() const { return state_->connections.running(); }
+std::uint64_t Server::connections_refused() const { return state_->refused; }
+
+Task<void> Server::drain(Duration patience) {
+  State& s = *state_;
+  s.draining = true;
+  s.accepting.cancel();
+  co_await s.accepting.join();
+  s.idle.cancel();
+  struct Watchdog {
+    static Task<void> run(net::Loop& loop, Duration patience, TaskGroup& group) {
+      if (co_await loop.sleep(patience)) group.cancel();
+    }
+  };
+  TaskGroup watchdog;
+  watchdog.start(Watchdog::run(s.loop, patience, s.connections));
+  co_await s.connections.join();
+  watchdog.cancel();
+  co_await watchdog.join();
+}
+
+}  // namespace nines::http
