@@ -1,0 +1,128 @@
+// nines.yaml as plain values. Every field stands here once, with its default; the struct is the reference, and
+// docs/internals/configuration.md explains it to users.
+//
+// A Config that came out of parse() is valid: every bound holds. It is a value: copy it, compare it, send it to a
+// child process as text (to_yaml) and read it there again. All functions are pure and safe from any thread, but
+// for load(), which reads one file and may block.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/time.h"
+#include "config/problem.h"
+#include "config/secret.h"
+
+namespace nines::config {
+
+// An IP address in the canonical form of inet_ntop (no names, no brackets) and a port from 1 to 65535.
+struct Address {
+  std::string ip;
+  std::uint16_t port = 0;
+
+  bool is_ipv6() const { return ip.find(':') != std::string::npos; }
+  // "127.0.0.1:8000", "[::1]:8000"
+  std::string text() const;
+  bool operator==(const Address&) const = default;
+};
+
+struct Health {
+  // Asked with GET, a query is allowed. nullopt: the check is a TCP connect, because the file has no `health:` or
+  // says `path: none`; the other fields hold for it too. `health:` without a path means kDefaultPath.
+  std::optional<std::string> path;
+  Duration interval = 2s;   // HAProxy's default, as rise and fall; a dead replica is out within 7 s
+  Duration timeout = 1s;    // a health endpoint that takes longer is a symptom
+  int rise = 2;             // successes in a row to become ready: one may be luck
+  int fall = 3;             // failures in a row to leave rotation: two may be noise
+  Duration startup = 600s;  // to the first success: loading a big model takes minutes, a hung load must still end
+
+  static constexpr std::string_view kDefaultPath = "/health";
+  bool operator==(const Health&) const = default;
+};
+
+struct Stop {
+  Duration drain = 30s;  // what requests in flight get before SIGTERM: a long generation, not a forgotten stream
+  Duration grace = 10s;  // between SIGTERM and SIGKILL: what `docker stop` gives
+  bool operator==(const Stop&) const = default;
+};
+
+using EnvironmentValue = std::variant<std::string, Secret>;
+
+struct Replicas {
+  int count = 1;
+  // argv of one replica, without a shell; "{port}" occurs in at least one argument. Never empty after parse().
+  std::vector<std::string> command;
+  Health health;
+  std::map<std::string, EnvironmentValue> env;  // added to what nines itself was started with
+  Stop stop;
+  bool operator==(const Replicas&) const = default;
+};
+
+// kSafe: the request may be sent to another replica after a failure. Not assumed: only the user knows.
+enum class Replay : std::uint8_t { kNever, kSafe };
+
+struct Route {
+  std::string path;  // a prefix on segment borders, as written
+  Replay replay = Replay::kNever;
+  bool operator==(const Route&) const = default;
+};
+
+struct Gateway {
+  std::optional<int> threads;  // nullopt: one per core
+  bool operator==(const Gateway&) const = default;
+};
+
+struct Config {
+  std::optional<std::string> service;  // nullopt: the caller names it after the file's folder
+  std::optional<double> objective;     // availability as a fraction, above 0 and below 1; nullopt: none promised
+  std::vector<Address> listen = {{"127.0.0.1", 8000}};  // loopback: nothing is public until somebody says so
+  Replicas replicas;
+  std::vector<Route> routes;  // paths are unique; order as written
+  Gateway gateway;
+  bool operator==(const Config&) const = default;
+};
+
+template <class T>
+struct Bounds {
+  T min, max;  // both allowed
+};
+
+// The error messages quote these, so they are true by construction.
+namespace bounds {
+inline constexpr Bounds<int> kCount{1, 64};
+inline constexpr Bounds<int> kThreads{1, 64};
+inline constexpr Bounds<int> kRiseFall{1, 100};
+inline constexpr Bounds<Duration> kInterval{100ms, 1h};
+inline constexpr Bounds<Duration> kTimeout{10ms, 10min};
+inline constexpr Bounds<Duration> kStartup{1s, 24h};
+inline constexpr Bounds<Duration> kStop{0s, 1h};
+inline constexpr std::size_t kFileBytes = 1024 * 1024;  // also of the snapshot
+inline constexpr std::size_t kListenAddresses = 16;
+inline constexpr std::size_t kArguments = 256;
+inline constexpr std::size_t kTextBytes = 16 * 1024;  // one argument, one environment value
+inline constexpr std::size_t kPathBytes = 2048;
+inline constexpr std::size_t kVariables = 256;
+inline constexpr std::size_t kRoutes = 256;
+}  // namespace bounds
+
+// All problems, sorted by position, at least one. Positions lie inside the text, but for a text that is too large
+// altogether (line 0).
+using Parsed = std::expected<Config, std::vector<Problem>>;
+
+Parsed parse(std::string_view yaml_text);
+
+// parse() of a file. One that cannot be read is one problem at line 0.
+Parsed load(const std::string& path);
+
+// The active configuration as text for child processes: parse(to_yaml(c)) == c for every c from parse(), and for
+// every c built by hand that keeps the bounds. Secrets stay references.
+std::string to_yaml(const Config& config);
+
+}  // namespace nines::config

@@ -1,0 +1,457 @@
+#include "config/config.h"
+
+#include <doctest/doctest.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace nines::config {
+namespace {
+
+// The smallest file that is right; rows add to it.
+const std::string kRun = "replicas: {command: [serve, --port, \"{port}\"]}\n";
+
+std::string replicas(const std::string& keys) { return "replicas:\n  command: \"serve {port}\"\n  " + keys + "\n"; }
+
+Config good(const std::string& yaml) {
+  const Parsed parsed = parse(yaml);
+  if (!parsed) FAIL(format(parsed.error().front(), "nines.yaml"));
+  return *parsed;
+}
+
+// "LINE:COLUMN WHAT; FIX" of each problem.
+std::vector<std::string> bad(const std::string& yaml) {
+  const Parsed parsed = parse(yaml);
+  std::vector<std::string> said;
+  if (parsed) return said;
+  for (const Problem& p : parsed.error()) {
+    said.push_back(std::to_string(p.at.line) + ":" + std::to_string(p.at.column) + " " + p.complaint.text());
+  }
+  return said;
+}
+
+TEST_CASE("config: the example of the reference is read to the letter") {
+  const Config config = good(R"(service: language-id
+objective: 99.9%
+listen: 127.0.0.1:8000
+replicas:
+  count: 3
+  command: [language-id, --port, "{port}", --db, data/ai_api.db, --model, model.ftz]
+  health: {path: /health, interval: 2s, timeout: 1s, rise: 2, fall: 3, startup: 600s}
+  env: {MODE: fast, RETRIES: 3, TOKEN: "env:API_TOKEN", KEY: "file:secrets/key"}
+  stop: {drain: 45s, grace: 5s}
+routes:
+  - {path: /classify, replay: safe}     # a prefix on segment borders
+  - path: /learn
+gateway: {threads: 2}           # default: one per core
+)");
+  Config expected;
+  expected.service = "language-id";
+  expected.objective = 0.999;
+  expected.listen = {{"127.0.0.1", 8000}};
+  expected.replicas.count = 3;
+  expected.replicas.command = {"language-id", "--port", "{port}", "--db", "data/ai_api.db", "--model", "model.ftz"};
+  expected.replicas.health = {.path = "/health", .interval = 2s, .timeout = 1s, .rise = 2, .fall = 3, .startup = 600s};
+  expected.replicas.env = {{"MODE", "fast"},
+                           {"RETRIES", "3"},
+                           {"TOKEN", Secret(Secret::Source::kEnvironment, "API_TOKEN")},
+                           {"KEY", Secret(Secret::Source::kFile, "secrets/key")}};
+  expected.replicas.stop = {.drain = 45s, .grace = 5s};
+  expected.routes = {{"/classify", Replay::kSafe}, {"/learn", Replay::kNever}};
+  expected.gateway.threads = 2;
+  CHECK((config == expected));
+  CHECK((good(to_yaml(config)) == expected));
+}
+
+TEST_CASE("config: one line is enough, and the rest has the stated defaults") {
+  const Config config = good(kRun);
+  CHECK(!config.service);
+  CHECK(!config.objective);
+  CHECK((config.listen == std::vector<Address>{{"127.0.0.1", 8000}}));
+  CHECK(config.replicas.count == 1);
+  CHECK((config.replicas.health == Health{}));
+  CHECK(!config.replicas.health.path);
+  CHECK((config.replicas.stop == Stop{.drain = 30s, .grace = 10s}));
+  CHECK(config.routes.empty());
+  CHECK(!config.gateway.threads);
+}
+
+TEST_CASE("config: spellings of one meaning") {
+  CHECK((good("replicas: {command: 'serve --port \"{port}\"'}") == good(kRun)));
+  CHECK((good("\xef\xbb\xbf" + kRun) == good(kRun)));
+  CHECK((good("---\n" + kRun + "...\n") == good(kRun)));
+  CHECK((good("# crlf\r\n" + kRun.substr(0, kRun.size() - 1) + "\r\n") == good(kRun)));
+  CHECK((good(kRun + "listen: [\":80\", \"[::1]:80\"]").listen == std::vector<Address>{{"0.0.0.0", 80}, {"::1", 80}}));
+  CHECK((good(kRun + "listen: :80").listen == std::vector<Address>{{"0.0.0.0", 80}}));
+  CHECK(good(replicas("health: {}")).replicas.health.path == "/health");
+  CHECK(good(replicas("health: {rise: 5}")).replicas.health.path == "/health");
+  const Health none = good(replicas("health: {path: none, startup: 20m}")).replicas.health;
+  CHECK((none == Health{.path = std::nullopt, .startup = 20min}));
+  CHECK(good(replicas("count: 64")).replicas.count == 64);
+  const Config shared = good("replicas: {command: [serve, &p \"{port}\", *p], health: {interval: &i 5s, timeout: *i}}");
+  CHECK((shared.replicas.command == std::vector<std::string>{"serve", "{port}", "{port}"}));
+  CHECK((shared.replicas.health.timeout == 5s));
+}
+
+struct Claim {
+  std::string why;
+  std::string yaml;
+  const char* says;  // how the only problem begins, with its position
+};
+
+void check_claims(std::span<const Claim> claims) {
+  for (const Claim& claim : claims) {
+    CAPTURE(claim.why);
+    CAPTURE(claim.yaml.substr(0, 300));
+    const auto said = bad(claim.yaml);
+    REQUIRE(said.size() == 1);
+    CAPTURE(said[0]);
+    CHECK(said[0].starts_with(claim.says));
+    CHECK(said[0].contains("; "));  // what to do
+  }
+}
+
+TEST_CASE("config: a wrong key is told where and what was meant") {
+  const Claim claims[] = {
+      {"a typo", replicas("helth: {}"), "3:3 unknown key \"helth\"; did you mean \"health\"?"},
+      {"a typo at the top", kRun + "objectve: 99%", "2:1 unknown key \"objectve\"; did you mean \"objective\"?"},
+      {"a typo deep inside", replicas("health: {intervall: 2s}"),
+       "3:12 unknown key \"intervall\"; did you mean \"interval\"?"},
+      {"nothing near: the list", replicas("zebra: 1"),
+       "3:3 unknown key \"zebra\" in replicas; known here: count, command, health, env, stop"},
+      {"nothing near, at the top", kRun + "zebra: 1",
+       "2:1 unknown key \"zebra\"; known here: service, objective, listen, replicas, routes, gateway"},
+      {"a typo of a part to come", kRun + "backup: []", "2:1 unknown key \"backup\"; did you mean \"backups\"?"},
+      {"too far out", kRun + "health: {}", "2:1 \"health\" is no key at this level; indent it below replicas:"},
+      {"too far out, and a typo", kRun + "comand: x",
+       "2:1 unknown key \"comand\"; did you mean \"command\"? Then indent it below replicas:"},
+      {"too far in", replicas("listen: :80"), "3:3 \"listen\" is no key at this level; put it at the outermost level"},
+      {"in a route", kRun + "routes: [{path: /, reply: safe}]", "2:20 unknown key \"reply\"; did you mean \"replay\"?"},
+      {"in stop", replicas("stop: {grave: 1s}"), "3:10 unknown key \"grave\"; did you mean \"grace\"?"},
+      {"in gateway", kRun + "gateway: {thread: 1}", "2:11 unknown key \"thread\"; did you mean \"threads\"?"},
+      {"twice", kRun + "service: a\nservice: b", "3:1 duplicate key \"service\"; it is set in line 2 already"},
+      {"twice, deep", replicas("env: {A: 1, A: 2}"), "3:15 duplicate key \"A\""},
+      {"merge keys", replicas("health: {<<: {rise: 1}}"), "3:12 merge keys (<<) are not read here"},
+      {"a key that is no text", kRun + "[a]: b", "2:1 a key must be text"},
+      {"columns count characters, not bytes", "replicas: {command: \"säörve {port}\", zebra: 1}",
+       "1:38 unknown key \"zebra\""},
+  };
+  check_claims(claims);
+}
+
+TEST_CASE("config: a part that does not exist yet says so, and is no typo") {
+  for (const std::string key : {"services", "data", "backups", "alerts", "costs"}) {
+    CAPTURE(key);
+    const auto said = bad(kRun + key + ": {a: 1}");
+    REQUIRE(said.size() == 1);
+    CHECK(said[0] == "2:1 \"" + std::string(key) + "\" is not part of this version of nines yet; remove the key");
+  }
+  for (const std::string key : {"canary", "files"}) {
+    CAPTURE(key);
+    const auto said = bad(replicas(key + std::string(": {a: 1}")));
+    REQUIRE(said.size() == 1);
+    CHECK(said[0] == "3:3 \"" + std::string(key) + "\" is not part of this version of nines yet; remove the key");
+  }
+  for (const std::string key : {"container", "endpoints"}) {
+    CAPTURE(key);
+    const auto said = bad("replicas: {" + std::string(key) + ": {a: 1}}");
+    REQUIRE(said.size() == 1);  // and not "there is no command"
+    CHECK(said[0].starts_with("1:12 \"" + std::string(key) +
+                              "\" is not part of this version of nines yet; remove the key"));
+  }
+}
+
+TEST_CASE("config: values of the wrong type") {
+  const Claim claims[] = {
+      {"text for a number", replicas("count: three"),
+       "3:10 replicas.count: \"three\" is not a whole number; write one from 1 to 64"},
+      {"a fraction for a number", replicas("count: 1.5"), "3:10 replicas.count: \"1.5\" is not a whole number"},
+      {"a list for a number", replicas("count: [1]"), "3:10 replicas.count is a list; write a single value"},
+      {"text for a mapping", replicas("health: /healthz"), "3:11 replicas.health is text; write a mapping"},
+      {"a list for a mapping", "replicas: [a]", "1:11 replicas is a list; write a mapping"},
+      {"a mapping for a list", kRun + "routes: {path: /a}", "2:9 routes is a mapping; write a list"},
+      {"text for a route", kRun + "routes: [/a]", "2:10 a route is text; write {path"},
+      {"a mapping for text", kRun + "service: {a: b}", "2:10 service is a mapping; write a single value"},
+      {"no value", kRun + "service:\nobjective: 9%", "2:1 service has no value"},
+      {"null is no value", replicas("count: null"), "3:3 replicas.count has no value"},
+      {"nothing in a section", kRun + "gateway:\n", "2:1 gateway has no value"},
+      {"a list for an environment", replicas("env: [A=1]"),
+       "3:8 replicas.env is a list; write a mapping of NAME: VALUE"},
+      {"no value for a variable", replicas("env: {A: }"), "3:9 replicas.env.A has no value; write \"\""},
+      {"a list for a variable", replicas("env: {A: [1]}"), "3:12 replicas.env.A is a list"},
+      {"a variable with a dash", replicas("env: {A-B: 1}"), "3:9 replicas.env: \"A-B\" is not a variable's name"},
+      {"a list of everything", "- a", "1:1 the file is a list"},
+      {"no blank behind the colon", "service:foo", "1:1 the file is text"},
+      {"a wrong item", kRun + "listen: [{a: b}]", "2:10 listen is a mapping"},
+      {"no unit", replicas("stop: {drain: 30}"),
+       "3:17 replicas.stop.drain: \"30\" has no unit; add one, such as \"30s\""},
+      {"no percent sign", kRun + "objective: 99.9", "2:12 objective: \"99.9\" has no % sign"},
+      {"not a service name", kRun + "service: My Service", "2:10 service: \"My Service\" is not a service name"},
+      {"neither safe nor never", kRun + "routes: [{path: /, replay: yes}]",
+       "2:28 routes.replay: \"yes\" is neither safe nor never"},
+      {"a route without a path", kRun + "routes: [{replay: safe}]", "2:10 this route has no path"},
+      {"a route twice", kRun + "routes: [{path: /a}, {path: /a}]", "2:29 a second route for \"/a\""},
+      {"a route with a query", kRun + "routes: [{path: \"/a?b=c\"}]", "2:17 routes.path: \"/a?b=c\" has a query"},
+      {"a health path without a slash", replicas("health: {path: health}"),
+       "3:18 replicas.health.path: \"health\" is not a path"},
+      {"no addresses", kRun + "listen: []", "2:9 listen is an empty list"},
+      {"the same address twice", kRun + "listen: [\":80\", \"0.0.0.0:80\"]",
+       "2:17 listen: 0.0.0.0:80 is covered by 0.0.0.0:80"},
+      {"an address inside another", kRun + "listen: [\"127.0.0.1:80\", \":80\"]",
+       "2:26 listen: 0.0.0.0:80 is covered by 127.0.0.1:80"},
+      {"the same in IPv6", kRun + "listen: [\"[::]:80\", \"[::1]:80\"]", "2:21 listen: [::1]:80 is covered by [::]:80"},
+  };
+  check_claims(claims);
+}
+
+TEST_CASE("config: what to run") {
+  const Claim claims[] = {
+      {"an empty file", "", "1:1 the file is empty"},
+      {"only comments", "# nothing\n", "1:1 the file is empty"},
+      {"no replicas", "service: a", "1:1 nothing to run: the file has no replicas"},
+      {"no command", "service: a\nreplicas:\n  count: 2", "2:1 replicas has no command"},
+      {"an empty section", "replicas: {}", "1:1 replicas has no command"},
+      {"an empty list", "replicas: {command: []}", "1:21 replicas.command: the command names no program"},
+      {"an empty string", "replicas: {command: \"\"}", "1:21 replicas.command: the command names no program"},
+      {"an empty program", "replicas: {command: [\"\", \"{port}\"]}",
+       "1:21 replicas.command: the command names no program"},
+      {"no port", "replicas: {command: [serve, --port, 8000]}",
+       "1:21 replicas.command: the command has no {port}; say where"},
+      {"nearly a port", "replicas: {command: [serve, \"{PORT}\"]}",
+       "1:21 replicas.command: the command has no {port}; write {port} where"},
+      {"the port without quotes", "replicas: {command: [serve, {port}]}",
+       "1:29 replicas.command: \"{port}\" without quotes is a mapping in YAML; write \"{port}\""},
+      {"a socket", "replicas: {command: [serve, \"--uds={socket}\"]}",
+       "1:29 replicas.command: {socket}, a Unix socket for each replica, is not part of this version"},
+      {"a shell's business", "replicas: {command: \"a {port} | b\"}",
+       "1:21 replicas.command: | means something to a shell"},
+      {"a list in the list", "replicas: {command: [serve, [a]]}", "1:29 an argument of replicas.command is a list"},
+      {"a mapping", "replicas: {command: {a: b}}", "1:21 replicas.command is a mapping; write a list or one string"},
+      {"a zero byte", "replicas: {command: [\"{port}\", \"\\0\"]}", "1:32 replicas.command: this text has a zero byte"},
+  };
+  check_claims(claims);
+  CHECK(good("replicas: {command: [sh, -c, \"PORT={port} exec serve\"]}").replicas.command.size() == 3);
+}
+
+TEST_CASE("config: YAML that is none, or too much of it") {
+  std::string bomb = "a: &a [x, x, x, x, x, x, x, x, x]\n";
+  for (char c = 'b'; c < 'z'; ++c) {
+    const std::string before = "*" + std::string(1, static_cast<char>(c - 1));
+    bomb += std::string(1, c) + ": &" + c + " [";
+    for (int i = 0; i < 9; ++i) bomb += (i > 0 ? ", " : "") + before;
+    bomb += "]\n";
+  }
+  std::string deep = kRun + "x: ";
+  for (int i = 0; i < 100'000; ++i) deep += '[';
+  std::string wide = kRun;
+  for (int i = 0; i < 6'000; ++i) wide += "k" + std::to_string(i) + ": 1\n";
+
+  const Claim claims[] = {
+      {"a tab", "replicas:\n\tcommand: x", "2:9 not YAML: illegal map value; indent with spaces"},
+      {"two colons", "a: b: c", "1:5 not YAML: illegal map value"},
+      {"an open bracket is seen at the end", "replicas: [a,\n\n", "2:1 not YAML: end of sequence flow not found"},
+      {"an open quote", "replicas: {command: \"a", "1:23 not YAML: illegal EOF in scalar"},
+      {"an alias to nothing", "replicas: *a", "1:11 not YAML: the referenced anchor is not defined"},
+      {"an alias to itself", "replicas: &a [*a]", "1:15 this alias stands for something that contains it"},
+      {"two documents", kRun + "---\n" + kRun, "2:1 a second document begins here"},
+      {"two documents, the first empty", "---\n---\n" + kRun, "2:1 a second document begins here"},
+      {"a question mark between brackets", kRun + "routes: [{path: /a?b}]", "2:19 not YAML: unknown token; quote text"},
+      {"a tag", kRun + "service: !!str a", "2:10 YAML tags mean nothing here"},
+      {"an alias bomb", bomb, "5:8 more than 10000 values"},
+      {"too deep", deep, "2:"},
+      {"too wide", wide, "4998:1 more than 10000 values"},
+      {"not UTF-8", kRun + "service: \xff", "2:10 this is not UTF-8 text"},
+      {"cut UTF-8", kRun + "service: \xc3", "2:10 this is not UTF-8 text"},
+      {"overlong UTF-8", kRun + "service: \xc0\xaf", "2:10 this is not UTF-8 text"},
+      {"UTF-16",
+       std::string("\xff\xfe"
+                   "a\0",
+                   4),
+       "1:1 this is not UTF-8 text"},
+      {"an end-of-file character", kRun + "\x04" + "backups: []", "2:1 a control character"},
+      {"a lone carriage return", "service: a\rb\n", "1:11 a control character"},
+  };
+  check_claims(claims);
+  CHECK(bad(deep)[0].contains("nested deeper than 32 levels"));
+
+  const auto large = bad(std::string(bounds::kFileBytes + 1, '#'));
+  REQUIRE(large.size() == 1);
+  CHECK(large[0].starts_with("0:0 the configuration is larger than 1 MiB"));
+  CHECK((good(kRun + std::string(bounds::kFileBytes - kRun.size(), '#')) == good(kRun)));
+}
+
+TEST_CASE("config: both ends of every bound are inside, and the next value is not") {
+  struct Row {
+    std::string key;
+    std::string below, least, most, above;
+    std::string says;
+  };
+  const Row rows[] = {
+      {"replicas.count", "0", "1", "64", "65", "from 1 to 64"},
+      {"replicas.health.interval", "99ms", "100ms", "1h", "3601s", "from 100ms to 1h"},
+      {"replicas.health.timeout", "9ms", "10ms", "10m", "601s", "from 10ms to 10m"},
+      {"replicas.health.rise", "0", "1", "100", "101", "from 1 to 100"},
+      {"replicas.health.fall", "-1", "1", "100", "99999999999999999999", "from 1 to 100"},
+      {"replicas.health.startup", "999ms", "1s", "24h", "86401s", "from 1s to 1d"},
+      {"replicas.stop.drain", "-1s", "0s", "1h", "3601s", ""},
+      {"replicas.stop.grace", "-1s", "0s", "1h", "3601s", ""},
+      {"gateway.threads", "0", "1", "64", "65", "from 1 to 64"},
+  };
+  const auto file_with = [](const std::string& key, const std::string& value) {
+    const auto dot = key.rfind('.');
+    const std::string leaf = "{" + key.substr(dot + 1) + ": " + value + "}\n";
+    if (key.starts_with("gateway")) return kRun + "gateway: " + leaf;
+    if (dot == key.find('.')) return replicas(key.substr(dot + 1) + ": " + value);
+    return replicas(key.substr(9, dot - 9) + ": " + leaf);
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.key);
+    for (const std::string& inside : {row.least, row.most}) {
+      const Config config = good(file_with(row.key, inside));
+      CHECK((good(to_yaml(config)) == config));
+    }
+    for (const std::string& outside : {row.below, row.above}) {
+      CAPTURE(outside);
+      const auto said = bad(file_with(row.key, outside));
+      REQUIRE(said.size() == 1);
+      CHECK(said[0].contains(row.key));
+      CHECK(said[0].contains(row.says));
+    }
+  }
+}
+
+TEST_CASE("config: lists have limits") {
+  const auto times = [](std::size_t n, auto item) {
+    std::string all;
+    for (std::size_t i = 0; i < n; ++i) all += (i > 0 ? ", " : "") + item(std::to_string(i));
+    return all;
+  };
+  struct Row {
+    std::string why;
+    std::string (*file)(const std::string& items);
+    std::string (*item)(const std::string& i);
+    std::size_t max;
+  };
+  const Row rows[] = {
+      {"addresses", [](const std::string& items) { return kRun + "listen: [" + items + "]"; },
+       [](const std::string& i) { return "\":" + std::to_string(8000 + std::stoi(i)) + "\""; },
+       bounds::kListenAddresses},
+      {"routes", [](const std::string& items) { return kRun + "routes: [" + items + "]"; },
+       [](const std::string& i) { return "{path: /" + i + "}"; }, bounds::kRoutes},
+      {"variables", [](const std::string& items) { return replicas("env: {" + items + "}"); },
+       [](const std::string& i) { return "A" + i + ": x"; }, bounds::kVariables},
+      {"arguments", [](const std::string& items) { return "replicas: {command: [" + items + "]}"; },
+       [](const std::string&) { return std::string("\"{port}\""); }, bounds::kArguments},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.why);
+    good(row.file(times(row.max, row.item)));
+    CHECK(bad(row.file(times(row.max + 1, row.item))).size() == 1);
+  }
+  const std::string text = "\"" + std::string(16'000, 'x') + "\"";
+  const auto said = bad("replicas: {command: [serve, \"{port}\", &x " + text + ", " +
+                        times(100, [](const std::string&) { return std::string("*x"); }) + "]}");
+  REQUIRE(said.size() == 1);  // a small file whose snapshot is not
+  CHECK(said[0].contains("larger than 1 MiB with every alias written out"));
+}
+
+TEST_CASE("config: all problems come at once, in the order of the file") {
+  const std::vector<std::string> said =
+      bad("replicas:\n"
+          "  count: 0\n"
+          "  command: serve\n"
+          "  health: {interval: 5, path: x}\n"
+          "  env: {A: \"env:\", B: [1]}\n"
+          "backups: []\n"
+          "routes: [{path: a}, {path: /a, replay: no}]\n"
+          "gateway: {threads: 0}\n"
+          "gateway: {}\n"
+          "listen: [\":0\", x]\n"
+          "service: \"-\"\n");
+  const char* const places[] = {"2:10", "3:12", "4:22", "4:31", "5:12",  "5:23", "6:1",
+                                "7:17", "7:40", "8:20", "9:1",  "10:10", "10:16"};
+  CAPTURE(said.size());
+  REQUIRE(said.size() >= std::size(places));
+  for (std::size_t i = 0; i < std::size(places); ++i) CHECK(said[i].starts_with(places[i] + std::string(" ")));
+}
+
+TEST_CASE("config: what an alias repeats is said once") {
+  const auto said = bad(kRun + "routes: [&r {path: a}, *r, *r]");
+  REQUIRE(said.size() == 1);
+  CHECK(said[0].starts_with("2:20 "));
+}
+
+TEST_CASE("config: a problem is shown with its line and a caret") {
+  const auto shown = [](const std::string& yaml) {
+    const Parsed parsed = parse(yaml);
+    REQUIRE(!parsed);
+    return format(parsed.error().front(), "nines.yaml");
+  };
+  CHECK(shown(replicas("helth: {}")) ==
+        "nines.yaml:3:3: unknown key \"helth\"; did you mean \"health\"?\n"
+        "      helth: {}\n"
+        "      ^");
+  CHECK(shown("service: a\r\nservice: ä\t\"\r\n").contains("^"));
+  CHECK(format({{2, 4}, {"x", "y"}, "\tä\x1b?z"}, "f") == "f:2:4: x; y\n    \tä??z\n    \t  ^");
+  CHECK(format({{2, 1}, {"x", ""}, "ab"}, "f") == "f:2:1: x\n    ab\n    ^");
+  CHECK(format({{2, 3}, {"x", ""}, "ab"}, "f") == "f:2:3: x\n    ab\n      ^");
+  CHECK(format({{2, 9}, {"x", ""}, ""}, "f") == "f:2:9: x");
+  CHECK(format({{0, 0}, {"cannot read it", "write one"}, ""}, "f") == "f: cannot read it; write one");
+  const std::string line = std::string(300, 'a') + "b" + std::string(300, 'c');
+  CHECK(format({{1, 301}, {"x", ""}, line}, "f") == "f:1:301: x\n    …" + std::string(80, 'a') + "b" +
+                                                        std::string(39, 'c') + "…\n    " + std::string(81, ' ') + "^");
+}
+
+TEST_CASE("config: foreign text in a message is short and harmless") {
+  CHECK(quoted("a\x1b[31m\n") == "\"a\\x1b[31m\\x0a\"");
+  CHECK(quoted(std::string(60, 'a')) == "\"" + std::string(60, 'a') + "\"");
+  CHECK(quoted(std::string(61, 'a')) == "\"" + std::string(60, 'a') + "…\"");
+  CHECK(quoted(std::string(59, 'a') + "ä") == "\"" + std::string(59, 'a') + "…\"");
+}
+
+class Folder {
+ public:
+  Folder() { REQUIRE(::mkdtemp(path_.data()) != nullptr); }
+  ~Folder() {
+    ::unlink((path_ + "/nines.yaml").c_str());
+    ::rmdir(path_.c_str());
+  }
+  std::string file() const { return path_ + "/nines.yaml"; }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_ = "/tmp/nines-config-test-XXXXXX";
+};
+
+TEST_CASE("config: load reads a file, and a missing one says how to go on") {
+  const Folder folder;
+  Parsed parsed = load(folder.file());
+  REQUIRE(!parsed);
+  REQUIRE(parsed.error().size() == 1);
+  CHECK(parsed.error()[0].at.line == 0);
+  CHECK(format(parsed.error()[0], "nines.yaml")
+            .starts_with("nines.yaml: cannot read it: No such file or directory; write one"));
+  CHECK(parsed.error()[0].complaint.fix.contains("nines run -- COMMAND"));
+
+  std::ofstream(folder.file()) << kRun;
+  parsed = load(folder.file());
+  REQUIRE(parsed);
+  CHECK((*parsed == good(kRun)));
+
+  std::ofstream(folder.file()) << std::string(3 * bounds::kFileBytes, '#');
+  parsed = load(folder.file());
+  REQUIRE(!parsed);
+  CHECK(parsed.error()[0].complaint.what.contains("larger than 1 MiB"));
+
+  parsed = load(folder.path());
+  REQUIRE(!parsed);
+  CHECK(parsed.error()[0].at.line == 0);
+}
+
+}  // namespace
+}  // namespace nines::config

@@ -1,0 +1,226 @@
+// Goal: whatever bytes arrive, parse() gives a Config or problems a person can find; and whatever Config exists,
+// its snapshot is read back as the same Config. Method: seeded damage to good text, and seeded configurations. A
+// failure prints the seed that replays it.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/random.h"
+#include "config/config.h"
+#include "config/values.h"
+
+namespace nines::config {
+namespace {
+
+constexpr std::string_view kGood = R"(service: language-id
+objective: 99.9%
+listen: [127.0.0.1:8000, "[::1]:8000"]
+replicas:
+  count: 3
+  command: [language-id, --port, "{port}", --db, 'data/ü.db', &m model.ftz, *m]
+  health: {path: /health, interval: 2s, timeout: 1s, rise: 2, fall: 3, startup: 600s}
+  env:
+    TOKEN: "env:TOKEN"
+    TEXT: |
+      two
+      lines
+  stop: {drain: 30s, grace: 10s}
+routes:
+  - {path: /classify, replay: safe}
+  - path: /learn
+    replay: never
+gateway: {threads: 2}   # one per core
+)";
+
+std::string pick(Random& random, std::span<const std::string_view> from) {
+  return std::string(from[random.below(static_cast<std::uint32_t>(from.size()))]);
+}
+
+// Flips, deletes, inserts, repeats: mostly single bytes, with a taste for those that mean something in YAML.
+std::string damaged(Random& random) {
+  constexpr std::string_view kMeaningful[] = {"{",
+                                              "}",
+                                              "[",
+                                              "]",
+                                              ":",
+                                              ": ",
+                                              "- ",
+                                              "#",
+                                              "&a ",
+                                              "*a",
+                                              "*m",
+                                              "!",
+                                              "|",
+                                              ">",
+                                              "'",
+                                              "\"",
+                                              "%",
+                                              "@",
+                                              "`",
+                                              "\n",
+                                              "\t",
+                                              "\r",
+                                              "---\n",
+                                              "...",
+                                              "? ",
+                                              ", ",
+                                              "<<",
+                                              "~",
+                                              std::string_view("\0", 1),
+                                              "\x04",
+                                              "\xff",
+                                              "ä",
+                                              "\xef\xbb\xbf",
+                                              "\\",
+                                              "  "};
+  std::string text(kGood);
+  for (std::uint32_t edits = 1 + random.below(8); edits > 0 && !text.empty(); --edits) {
+    const std::size_t at = random.below(static_cast<std::uint32_t>(text.size()));
+    const std::size_t length = 1 + random.below(1 + random.below(40));
+    switch (random.below(5)) {
+      case 0: text[at] = static_cast<char>(text[at] ^ (1 << random.below(8))); break;
+      case 1: text.erase(at, length); break;
+      case 2: text.insert(at, 1, static_cast<char>(random.below(256))); break;
+      case 3: text.insert(at, pick(random, kMeaningful)); break;
+      case 4: text.insert(at, text.substr(at, length)); break;
+    }
+  }
+  if (random.below(8) == 0) text.resize(random.below(static_cast<std::uint32_t>(text.size() + 1)));
+  return text;
+}
+
+void check_findable(std::string text, const std::vector<Problem>& problems) {
+  REQUIRE(!problems.empty());
+  REQUIRE(std::ranges::is_sorted(problems, {}, &Problem::at));
+  if (text.starts_with("\xef\xbb\xbf")) text.erase(0, 3);
+  const auto lines = std::ranges::count(text, '\n') + 1;
+  for (const Problem& problem : problems) {
+    REQUIRE(problem.at.line >= 1);
+    REQUIRE(problem.at.line <= lines);
+    REQUIRE(problem.at.column >= 1);
+    REQUIRE(static_cast<std::size_t>(problem.at.column) <= problem.source.size() + 1);
+    REQUIRE(!problem.complaint.what.empty());
+    REQUIRE(text.find(problem.source) != std::string::npos);
+    REQUIRE(format(problem, "nines.yaml").ends_with('^') == !problem.source.empty());
+  }
+}
+
+TEST_CASE("config: damaged text is a configuration or a problem with a place, never a crash") {
+  int survived = 0;
+  for (std::uint64_t seed = 1; seed <= 2'000; ++seed) {
+    CAPTURE(seed);
+    Random random(seed);
+    const std::string text = damaged(random);
+    const Parsed parsed = parse(text);
+    if (!parsed) {
+      check_findable(text, parsed.error());
+      continue;
+    }
+    ++survived;
+    const Parsed again = parse(to_yaml(*parsed));
+    REQUIRE(again);
+    REQUIRE((*again == *parsed));
+  }
+  CHECK(survived > 20);  // else the damage is too coarse to reach the schema
+  CHECK(survived < 1'000);
+}
+
+std::string any_text(Random& random, std::uint32_t length_max) {
+  constexpr std::string_view kPieces[] = {"a",      "Z",    "0",    " ", "\"",   "'", "\\",     "\n",     "\r",
+                                          "\t",     "\x01", "\x7f", ":", ": ",   "#", " #",     "{",      "}",
+                                          "&",      "*",    "!",    "%", "ä",    "€", "😀",     "\u0085", "\u2028",
+                                          "\ufeff", "env",  "null", "~", "true", "-", "{port}", "---\n"};
+  std::string text;
+  while (text.size() < length_max && random.below(12) != 0) text += pick(random, kPieces);
+  return text;
+}
+
+std::string any_name(Random& random) {
+  std::string name(1, static_cast<char>('A' + random.below(26)));
+  while (random.below(8) != 0) name += static_cast<char>('a' + random.below(26));
+  return name;
+}
+
+std::string any_path(Random& random) {
+  std::string path = "/";
+  while (random.below(10) != 0) {
+    const char c = static_cast<char>('!' + random.below(94));
+    if (c != '#' && c != '?') path += c;
+  }
+  return path;
+}
+
+int any(Random& random, Bounds<int> bounds) {
+  return bounds.min + static_cast<int>(random.below(static_cast<std::uint32_t>(bounds.max - bounds.min + 1)));
+}
+
+Duration any(Random& random, Bounds<Duration> bounds) {
+  constexpr Duration kSteps[] = {1ns, 1us, 1ms, 1s, 1min, 1h};
+  const Duration step = kSteps[random.below(6)];
+  const Duration d{static_cast<Duration::rep>(random.next() >> 1) % (bounds.max - bounds.min + 1ns).count()};
+  return std::clamp(d / step * step, bounds.min, bounds.max);
+}
+
+Health any_health(Random& random) {
+  Health health{.interval = any(random, bounds::kInterval),
+                .timeout = any(random, bounds::kTimeout),
+                .rise = any(random, bounds::kRiseFall),
+                .fall = any(random, bounds::kRiseFall),
+                .startup = any(random, bounds::kStartup)};
+  if (random.below(3) != 0) health.path = any_path(random);
+  return health;
+}
+
+EnvironmentValue any_value(Random& random) {
+  switch (random.below(3)) {
+    case 0: return Secret(Secret::Source::kEnvironment, any_name(random));
+    case 1: return Secret(Secret::Source::kFile, "x" + any_text(random, 30));
+    default: break;
+  }
+  const std::string text = any_text(random, 100);
+  return text.starts_with("env:") ? "x" + text : text;  // else it would be a reference
+}
+
+Config any_config(Random& random) {
+  Config config;
+  if (random.below(2) != 0) config.service = "s-" + std::to_string(random.below(1000));
+  if (random.below(2) != 0) config.objective = std::max(random.unit(), 1e-12);
+  if (random.below(4) == 0) config.objective = 1 - 0x1p-53;  // the largest below 1
+  constexpr std::string_view kIps[] = {"127.0.0.1", "10.1.2.3", "::1", "2001:db8::7"};
+  config.listen.clear();
+  for (std::uint32_t n = 1 + random.below(4), port = 1 + random.below(65'000); n > 0; --n) {
+    config.listen.push_back({pick(random, kIps), static_cast<std::uint16_t>(port + n)});
+  }
+  config.replicas.count = any(random, bounds::kCount);
+  config.replicas.command = {"x" + any_text(random, 20), any_text(random, 20), "{port}" + any_text(random, 20)};
+  config.replicas.health = any_health(random);
+  while (random.below(3) != 0) config.replicas.env.emplace(any_name(random), any_value(random));
+  config.replicas.stop = {any(random, bounds::kStop), any(random, bounds::kStop)};
+  for (std::uint32_t n = random.below(4); n > 0; --n) {
+    config.routes.push_back(
+        {"/" + std::to_string(n) + any_path(random), random.below(2) ? Replay::kSafe : Replay::kNever});
+  }
+  if (random.below(2) != 0) config.gateway.threads = any(random, bounds::kThreads);
+  return config;
+}
+
+TEST_CASE("config: every configuration survives its snapshot") {
+  for (std::uint64_t seed = 1; seed <= 2'000; ++seed) {
+    CAPTURE(seed);
+    Random random(seed);
+    const Config config = any_config(random);
+    const std::string snapshot = to_yaml(config);
+    CAPTURE(snapshot);
+    const Parsed parsed = parse(snapshot);
+    if (!parsed) FAIL(format(parsed.error().front(), "snapshot"));
+    REQUIRE((*parsed == config));
+    REQUIRE(to_yaml(*parsed) == snapshot);
+  }
+}
+
+}  // namespace
+}  // namespace nines::config

@@ -1,0 +1,52 @@
+// One value from text, as the file and the command line write it. Complaints name the value and what to do, not
+// the key: whoever knows the key says it first.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/time.h"
+#include "config/config.h"
+#include "config/problem.h"
+
+namespace nines::config {
+
+// "250ms", "1.5s", "10m", "2h", "7d": one number and one unit, exact to the nanosecond, never negative.
+Checked<Duration> parse_duration(std::string_view text);
+
+// The shortest text parse_duration() reads back as the same value. REQUIRES d >= 0.
+std::string write_duration(Duration d);
+
+// "99.9%" or "99.9 %" -> 0.999, the nearest double to the decimal fraction; above 0 and below 1.
+Checked<double> parse_objective(std::string_view text);
+
+// The percentage parse_objective() reads back as the same double. REQUIRES 0 < fraction < 1.
+std::string write_objective(double fraction);
+
+// "127.0.0.1:8000", "[::1]:8000", "localhost:8000" (127.0.0.1), ":8000" (0.0.0.0: every IPv4 address).
+Checked<Address> parse_address(std::string_view text);
+
+// [a-z0-9][a-z0-9-]{0,62}: a DNS label, fit for file names and metric labels.
+Checked<> check_service_name(std::string_view text);
+
+// Words as a shell would split them, with quotes and backslashes but without expansions; what a shell would
+// expand or interpret is refused rather than passed on as if nothing were meant.
+Checked<std::vector<std::string>> split_words(std::string_view text);
+
+// Starts with '/', printable ASCII without spaces and '#', at most bounds::kPathBytes.
+Checked<> check_request_path(std::string_view path);
+// ... and without a query.
+Checked<> check_route_path(std::string_view path);
+
+// A single argument or environment value: no NUL, at most bounds::kTextBytes, no "{socket}" in an argument.
+Checked<> check_text(std::string_view text);
+Checked<> check_argument(std::string_view argument);
+// The command as a whole: a program, at most bounds::kArguments, "{port}" somewhere.
+Checked<> check_command(const std::vector<std::string>& command);
+
+Checked<> check_variable_name(std::string_view name);
+// "env:NAME" and "file:PATH" become a Secret, anything else stays text.
+Checked<EnvironmentValue> parse_environment_value(std::string_view text);
+
+}  // namespace nines::config
