@@ -1,5 +1,6 @@
 #include "http/server.h"
 
+#include "http/connections.h"
 #include "http/writer.h"
 
 namespace nines::http {
@@ -12,21 +13,17 @@ Response error_response(int status, std::string_view message, std::string_view c
 }
 
 struct Server::State {
-  State(net::Loop& l, Handler h, ServerLimits lim) : loop(l), handler(std::move(h)), limits(lim) {}
+  State(net::Loop& l, Handler h, ServerLimits lim)
+      : loop(l), handler(std::move(h)), limits(lim), connections(l, lim.connections, [this](auto stream, bool refused) {
+          return connection(std::move(stream), refused);
+        }) {}
 
   net::Loop& loop;
   Handler handler;
   ServerLimits limits;
-  bool draining = false;
-  std::uint64_t refused = 0;
+  Connections connections;
 
-  // Accepting ends first; idle connections are those that wait for a request; the rest is at work.
-  TaskGroup accepting;
-  TaskGroup connections;
-  CancelScope idle{&connections.scope()};
-
-  Task<void> accept(std::unique_ptr<net::Listener> listener);
-  Task<void> connection(std::unique_ptr<net::Stream> stream);
+  Task<void> connection(std::unique_ptr<net::Stream> stream, bool refused);
   Task<bool> exchange(net::Stream& stream, MessageReader& reader, Request& request);
   Task<Result<Response>> read_and_handle(net::Stream& stream, MessageReader& reader, Request& request);
   Task<Result<>> answer(net::Stream& stream, const Response& response, bool head_only, bool keep_alive);
@@ -44,38 +41,15 @@ Response response_to(const Error& error) {
 
 }  // namespace
 
-Task<void> Server::State::accept(std::unique_ptr<net::Listener> listener) {
-  while (true) {
-    auto stream = co_await listener->accept();
-    if (!stream) {
-      if (stream.error().code() == Code::kCancelled) co_return;
-      // Out of descriptors or memory: others must finish first.
-      if (!co_await loop.sleep(100ms)) co_return;
-      continue;
-    }
-    connections.start(connection(std::move(*stream)));
-  }
-}
-
-Task<void> Server::State::connection(std::unique_ptr<net::Stream> stream) {
-  if (connections.running() > limits.connections) {
-    ++refused;
-    stream->write_deadline(loop.now() + 1s);
+Task<void> Server::State::connection(std::unique_ptr<net::Stream> stream, bool refused) {
+  if (refused) {
     (void)co_await answer(*stream, error_response(503, "too many connections", "overloaded"), false, false);
     co_return;
   }
   MessageReader reader(*stream, Side::kRequests, limits.head);
   Request request;
   request.peer = stream->peer();
-  while (true) {
-    if (!reader.has_more()) {
-      reader.release_buffer();
-      stream->read_deadline(loop.now() + limits.keep_alive);
-      struct Wait {
-        static Task<Result<std::size_t>> run(net::Stream& s) { co_return co_await s.readable(); }
-      };
-      if (!co_await Wait::run(*stream).under(idle)) co_return;
-    }
+  while (co_await connections.next_request(*stream, reader, limits.keep_alive)) {
     if (!co_await exchange(*stream, reader, request)) co_return;
   }
 }
@@ -92,7 +66,7 @@ Task<bool> Server::State::exchange(net::Stream& stream, MessageReader& reader, R
   }
   auto response = co_await read_and_handle(stream, reader, request);
   if (!response) co_return false;  // the client went away in the middle of its request
-  const bool keep = request.head.keep_alive() && reader.message_done() && !draining;
+  const bool keep = request.head.keep_alive() && reader.message_done() && !connections.draining();
   const auto answered = co_await answer(stream, *response, request.head.method() == "HEAD", keep);
   if (!answered && answered.error().code() == Code::kTimedOut) stream.reset();
   co_return answered&& keep;
@@ -135,45 +109,19 @@ Task<Result<>> Server::State::answer(net::Stream& stream, const Response& respon
   end_head(head);
   stream.write_deadline(loop.now() + limits.write_idle);
   auto written = co_await stream.write({head, head_only ? std::string_view() : std::string_view(response.body)});
-  if (!written || keep_alive) co_return written;
-  // Closing with unread bytes would reset the connection and could take the answer with it: say that we are done, and
-  // read on a little until the client is.
-  stream.end_writing();
-  stream.read_deadline(loop.now() + 1s);
-  std::array<char, 4096> rest;
-  while (true) {
-    const auto n = co_await stream.read(rest);
-    if (!n || *n == 0) co_return written;
-  }
+  if (written && !keep_alive) co_await close_gently(stream);
+  co_return written;
 }
 
 Server::Server(net::Loop& loop, Handler handler, ServerLimits limits)
     : state_(std::make_unique<State>(loop, std::move(handler), limits)) {}
 Server::~Server() = default;
 
-void Server::serve(std::unique_ptr<net::Listener> listener) {
-  state_->accepting.start(state_->accept(std::move(listener)));
-}
+void Server::serve(std::unique_ptr<net::Listener> listener) { state_->connections.serve(std::move(listener)); }
 
-std::size_t Server::connections() const { return state_->connections.running(); }
-std::uint64_t Server::connections_refused() const { return state_->refused; }
+std::size_t Server::connections() const { return state_->connections.open(); }
+std::uint64_t Server::connections_refused() const { return state_->connections.refused(); }
 
-Task<void> Server::drain(Duration patience) {
-  State& s = *state_;
-  s.draining = true;
-  s.accepting.cancel();
-  co_await s.accepting.join();
-  s.idle.cancel();
-  struct Watchdog {
-    static Task<void> run(net::Loop& loop, Duration patience, TaskGroup& group) {
-      if (co_await loop.sleep(patience)) group.cancel();
-    }
-  };
-  TaskGroup watchdog;
-  watchdog.start(Watchdog::run(s.loop, patience, s.connections));
-  co_await s.connections.join();
-  watchdog.cancel();
-  co_await watchdog.join();
-}
+Task<void> Server::drain(Duration patience) { co_await state_->connections.drain(patience); }
 
 }  // namespace nines::http

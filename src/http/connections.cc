@@ -1,0 +1,64 @@
+#include "http/connections.h"
+
+#include <array>
+
+namespace nines::http {
+
+Connections::Connections(net::Loop& loop, std::size_t limit, Each each) : loop_(loop), limit_(limit), each_(std::move(each)) {}
+
+void Connections::serve(std::unique_ptr<net::Listener> listener) { accepting_.start(accept(std::move(listener))); }
+
+Task<void> Connections::accept(std::unique_ptr<net::Listener> listener) {
+  while (true) {
+    auto stream = co_await listener->accept();
+    if (!stream) {
+      if (stream.error().code() == Code::kCancelled) co_return;
+      // Out of descriptors or memory: others must finish first.
+      if (!co_await loop_.sleep(100ms)) co_return;
+      continue;
+    }
+    const bool refused = connections_.running() >= limit_;
+    refused_ += refused ? 1 : 0;
+    connections_.start(each_(std::move(*stream), refused));
+  }
+}
+
+Task<bool> Connections::next_request(net::Stream& stream, MessageReader& reader, Duration keep_alive) {
+  if (reader.has_more()) co_return true;
+  if (draining_) co_return false;
+  reader.release_buffer();
+  stream.read_deadline(loop_.now() + keep_alive);
+  struct Wait {
+    static Task<bool> run(net::Stream& s) { co_return (co_await s.readable()).has_value(); }
+  };
+  co_return co_await Wait::run(stream).under(idle_);
+}
+
+Task<void> Connections::drain(Duration patience) {
+  draining_ = true;
+  accepting_.cancel();
+  co_await accepting_.join();
+  idle_.cancel();
+  struct Watchdog {
+    static Task<void> run(net::Loop& loop, Duration d, TaskGroup& group) {
+      if (co_await loop.sleep(d)) group.cancel();
+    }
+  };
+  TaskGroup watchdog;
+  watchdog.start(Watchdog::run(loop_, patience, connections_));
+  co_await connections_.join();
+  watchdog.cancel();
+  co_await watchdog.join();
+}
+
+Task<void> close_gently(net::Stream& stream) {
+  stream.end_writing();
+  stream.read_deadline(stream.loop().now() + 1s);
+  std::array<char, 4096> rest;
+  while (true) {
+    const auto n = co_await stream.read(rest);
+    if (!n || *n == 0) co_return;
+  }
+}
+
+}  // namespace nines::http
