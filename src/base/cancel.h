@@ -26,7 +26,10 @@ class CancelScope final : private CancelHook {
  public:
   CancelScope() = default;
   // A null parent is allowed: the scope then stands alone.
-  explicit CancelScope(CancelScope* parent) {
+  explicit CancelScope(CancelScope* parent) { join(parent); }
+
+  // Becomes a part of `parent`, once.
+  void join(CancelScope* parent) {
     if (parent != nullptr) parent->add(*this);
   }
 

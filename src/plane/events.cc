@@ -22,7 +22,6 @@ std::string_view name_of(EventKind kind) {
     case EventKind::kGatewayExited: return "gateway_exited";
     case EventKind::kKeeperStarted: return "keeper_started";
     case EventKind::kKeeperExited: return "keeper_exited";
-    case EventKind::kReplayed: return "replayed";
   }
   return "unknown";
 }

@@ -31,7 +31,6 @@ enum class EventKind : std::uint16_t {
   kGatewayExited,  // text: how
   kKeeperStarted,
   kKeeperExited,  // text: how
-  kReplayed,      // a request was sent again elsewhere; a: attempt that failed, text: why
 };
 std::string_view name_of(EventKind kind);
 

@@ -1,0 +1,201 @@
+#include <doctest/doctest.h>
+
+#include <string>
+
+#include "gateway/balance.h"
+#include "gateway/health.h"
+#include "gateway/replay.h"
+#include "gateway/routes.h"
+
+namespace nines::gateway {
+namespace {
+
+TEST_CASE("routes: prefixes end at segment borders, and the longest wins") {
+  const RouteTable table({{"/v1", false}, {"/v1/classify/", true}, {"/v1/classify/slow", false}});
+  struct Row {
+    std::string path, taken_by;
+    bool safe;
+  };
+  const Row rows[] = {
+      {"/v1/classify", "/v1/classify", true},
+      {"/v1/classify/", "/v1/classify", true},
+      {"/v1/classify/x", "/v1/classify", true},
+      {"/v1/classifying", "/v1", false},
+      {"/v1/classify/slow", "/v1/classify/slow", false},
+      {"/v1/classify/slower", "/v1/classify", true},
+      {"/v1", "/v1", false},
+      {"/v2", "/", false},
+      {"/", "/", false},
+      {"*", "/", false},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.path);
+    CHECK(table.match(row.path).path == row.taken_by);
+    CHECK(table.match(row.path).replay_safe == row.safe);
+  }
+  CHECK(RouteTable({{"/", true}}).match("/anything").replay_safe);
+  CHECK_FALSE(RouteTable().match("/anything").replay_safe);
+}
+
+TEST_CASE("replay: what may be sent again") {
+  const ReplayLimits limits{.attempts_max = 3};
+  struct Row {
+    std::string why;
+    FailedAttempt failed;
+    Replay verdict;
+  };
+  const Row rows[] = {
+      {"nothing was sent: any request", {.sent = false}, Replay::kAgain},
+      {"sent, and harm is possible", {.sent = true}, Replay::kMayHaveRun},
+      {"sent, and harmless twice", {.harmless_twice = true, .sent = true}, Replay::kAgain},
+      {"a byte reached the client, however harmless",
+       {.harmless_twice = true, .sent = true, .client_has_bytes = true},
+       Replay::kAnswerBegun},
+      {"even if nothing was sent just now", {.sent = false, .client_has_bytes = true}, Replay::kAnswerBegun},
+      {"the body is gone", {.harmless_twice = true, .sent = true, .body_kept = false}, Replay::kBodyGone},
+      {"the body is gone though nothing arrived", {.sent = false, .body_kept = false}, Replay::kBodyGone},
+      {"the second attempt failed", {.harmless_twice = true, .sent = true, .attempts = 2}, Replay::kAgain},
+      {"the third was the last", {.harmless_twice = true, .sent = true, .attempts = 3}, Replay::kTooManyAttempts},
+      {"also when nothing was sent", {.sent = false, .attempts = 3}, Replay::kTooManyAttempts},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.why);
+    CHECK(may_replay(limits, row.failed) == row.verdict);
+  }
+}
+
+TEST_CASE("replay: the second attempt goes at once, later ones wait with full jitter up to a bound") {
+  const ReplayLimits limits{.attempts_max = 9, .pause_max = 250ms, .pause_first = 25ms};
+  CHECK(replay_pause(limits, 2, 0.99) == 0ms);
+  CHECK(replay_pause(limits, 3, 0.0) == 0ms);
+  CHECK(replay_pause(limits, 3, 0.5) == 12500us);
+  CHECK(replay_pause(limits, 4, 0.5) == 25ms);
+  CHECK(replay_pause(limits, 5, 0.5) == 50ms);
+  CHECK(replay_pause(limits, 9, 0.5) == 125ms);
+}
+
+TEST_CASE("replay: which methods are idempotent") {
+  for (const char* yes : {"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"}) CHECK(is_idempotent(yes));
+  for (const char* no : {"POST", "PATCH", "get", ""}) CHECK_FALSE(is_idempotent(no));
+}
+
+TEST_CASE("latency: a peak counts at once and is forgiven over the decay") {
+  PeakEwma latency(10s);
+  latency.record(10ms, Instant{1s});
+  CHECK(latency.nanoseconds(Instant{1s}) == doctest::Approx(10e6));
+  latency.record(200ms, Instant{1s});
+  CHECK(latency.nanoseconds(Instant{1s}) == doctest::Approx(200e6));
+  latency.record(10ms, Instant{2s});
+  CHECK(latency.nanoseconds(Instant{2s}) > 150e6);
+  CHECK(latency.nanoseconds(Instant{2s}) < 200e6);
+  CHECK(latency.nanoseconds(Instant{60s}) < 2e6);
+}
+
+std::vector<int> picks(std::vector<Candidate> candidates, int count) {
+  Random random(1);
+  std::vector<int> taken(candidates.size() + 1);
+  for (int i = 0; i < count; ++i) ++taken[choose(candidates, random).value_or(candidates.size())];
+  return taken;
+}
+
+TEST_CASE("balance: alike replicas share alike") {
+  const auto taken = picks({{0, 0, true}, {0, 0, true}, {0, 0, true}}, 3000);
+  for (int i = 0; i < 3; ++i) CHECK(std::abs(taken[static_cast<std::size_t>(i)] - 1000) < 150);
+}
+
+TEST_CASE("balance: the busiest of three is never taken, nor is one that is not allowed") {
+  auto taken = picks({{9, 0, true}, {0, 0, true}, {1, 0, true}}, 1000);
+  CHECK(taken[0] == 0);
+  CHECK(taken[1] > taken[2]);
+  CHECK(taken[2] > 0);
+  taken = picks({{0, 0, true}, {0, 0, false}, {5, 0, true}}, 1000);
+  CHECK(taken[1] == 0);
+  CHECK(taken[0] == 1000);
+  CHECK(picks({{0, 0, false}}, 10)[1] == 10);
+  CHECK(picks({{99, 9e9, true}}, 10)[0] == 10);
+}
+
+TEST_CASE("balance: a slow replica weighs as much as a busy one") {
+  // 4 in flight at 10 ms beats 0 in flight at 100 ms.
+  const auto taken = picks({{4, 10e6, true}, {0, 100e6, true}}, 100);
+  CHECK(taken[0] == 100);
+  // Differences below a millisecond are noise.
+  const auto alike = picks({{0, 0.1e6, true}, {0, 0.9e6, true}}, 1000);
+  CHECK(alike[1] > 350);
+}
+
+// Plays results against a checker: p = pass, f = fail; returns the standing after each as U(p), D(own), ?.
+std::string play(std::string_view results, HealthLimits limits = {}) {
+  Instant now{1h};
+  HealthCheck check(limits, now);
+  std::string standings;
+  for (const char r : results) {
+    now = check.next_check();
+    if (r == 'p') check.on_pass(now, 0);
+    if (r == 'f') check.on_fail(now, 0);
+    standings += check.standing() == Standing::kUp ? 'U' : check.standing() == Standing::kDown ? 'D' : '?';
+  }
+  return standings;
+}
+
+TEST_CASE("health: rise and fall") {
+  struct Row {
+    std::string why, results, standings;
+  };
+  const Row rows[] = {
+      {"one pass makes a new one ready", "p", "U"},
+      {"failures while it starts mean nothing", "fffffp", "?????U"},
+      {"two failures are noise", "pffp", "UUUU"},
+      {"the third is not", "pfff", "UUUD"},
+      {"a pass in between forgives", "pffpffpff", "UUUUUUUUU"},
+      {"one pass does not bring it back", "pfffp", "UUUDD"},
+      {"two do", "pfffpp", "UUUDDU"},
+      {"not with a failure in between", "pfffpfpfpp", "UUUDDDDDDU"},
+      {"coming back, it needs three failures again", "pfffppff", "UUUDDUUU"},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.why);
+    CHECK(play(row.results) == row.standings);
+  }
+}
+
+TEST_CASE("health: how often it asks") {
+  Instant now{1h};
+  HealthCheck check({}, now);
+  CHECK(check.next_check() == now);  // the first at once
+  check.on_fail(now, 0);
+  CHECK(check.next_check() == now + 25ms);
+  now = now + 10s;
+  check.on_fail(now, 0);
+  CHECK(check.next_check() == now + 250ms);
+  check.on_pass(now, 0);
+  CHECK(check.next_check() == now + 2s);
+  check.on_fail(now, 0);
+  CHECK(check.next_check() == now + 500ms);
+  check.on_fail(now, 0);
+  check.on_fail(now, 0);
+  CHECK(check.next_check() == now + 1s);
+  check.on_pass(now, 0);
+  CHECK(check.next_check() == now + 500ms);
+  check.on_pass(now, 1);
+  CHECK(check.next_check() == now + 2100ms);
+  check.on_pass(now, -1);
+  CHECK(check.next_check() == now + 1900ms);
+}
+
+TEST_CASE("health: says when the standing changed, and only then") {
+  Instant now{};
+  HealthCheck check({}, now);
+  CHECK_FALSE(check.on_fail(now, 0));
+  CHECK(check.on_pass(now, 0));
+  CHECK_FALSE(check.on_pass(now, 0));
+  CHECK_FALSE(check.on_fail(now, 0));
+  CHECK_FALSE(check.on_fail(now, 0));
+  CHECK(check.on_fail(now, 0));
+  CHECK_FALSE(check.on_fail(now, 0));
+  CHECK_FALSE(check.on_pass(now, 0));
+  CHECK(check.on_pass(now, 0));
+}
+
+}  // namespace
+}  // namespace nines::gateway

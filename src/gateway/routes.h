@@ -1,0 +1,27 @@
+// Which route a request belongs to. A route is a path prefix that ends at a segment border: "/classify" takes
+// "/classify", "/classify/" and "/classify/x", not "/classifying". The longest wins; "/" takes everything.
+// Pure and immutable after construction.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace nines::gateway {
+
+struct RouteRule {
+  std::string path = "/";
+  bool replay_safe = false;  // sending a request twice does no more than sending it once
+};
+
+class RouteTable {
+ public:
+  explicit RouteTable(std::vector<RouteRule> rules = {});
+  // Never null: what no rule takes falls to a rule "/" that declares nothing.
+  const RouteRule& match(std::string_view path) const;
+
+ private:
+  std::vector<RouteRule> rules_;  // longest path first, "/" last
+};
+
+}  // namespace nines::gateway

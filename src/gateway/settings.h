@@ -1,0 +1,43 @@
+// Everything the gateway is told, with its defaults. Sources of the numbers: docs/internals/gateway.md.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/time.h"
+#include "gateway/health.h"
+#include "gateway/replay.h"
+#include "gateway/routes.h"
+#include "http/reader.h"
+
+namespace nines::gateway {
+
+struct Settings {
+  RouteTable routes{};
+  std::optional<std::string> health_path;  // nullopt: a replica is healthy when it accepts a TCP connection
+  HealthLimits health;
+  Duration health_timeout = 1s;
+  ReplayLimits replay;
+  http::ReadLimits head;
+
+  std::size_t body_bytes = 64 * 1024 * 1024;  // 413 beyond
+  std::size_t body_kept = 256 * 1024;         // of a request, so that it can be sent again
+  std::size_t connections = 8000;             // of one worker; further ones get 503
+  std::size_t waiting = 100;                  // requests of one worker that wait for a replica; further ones get 503
+  Duration wait_for_replica = 5s;
+
+  Duration connect_time = 1s;
+  Duration head_time = 10s;     // a client's request head, from its first byte
+  Duration body_idle = 30s;     // between two pieces of a request's body
+  Duration first_byte = 60s;    // from the request sent to the first byte of the answer's body
+  Duration answer_idle = 120s;  // between two pieces of an answer, either side
+  Duration keep_alive = 75s;    // of an idle client connection
+  // Below the keep-alive time of the servers in the field (uvicorn and Node.js: 5 s), so that they seldom close
+  // a connection we are about to use.
+  Duration upstream_idle = 4s;
+  std::size_t upstream_idle_kept = 64;  // connections per replica and worker
+  // An answer that is on its way when its replica is gone still arrives within this; what has not is given up.
+  Duration gone_grace = 100ms;
+};
+
+}  // namespace nines::gateway

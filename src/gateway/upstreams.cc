@@ -1,0 +1,160 @@
+#include "gateway/upstreams.h"
+
+namespace nines::gateway {
+
+using plane::Health;
+using plane::Wanted;
+
+Attempt::Attempt(Upstreams& upstreams, std::size_t slot, CancelScope* parent)
+    : upstreams_(upstreams), slot_(slot), incarnation_(upstreams.replicas_[slot].route.incarnation), scope_(parent) {
+  upstreams_.replicas_[slot].attempts.push_back(*this);
+  upstreams_.table_.observed[slot].in_flight.fetch_add(1, std::memory_order_relaxed);
+}
+
+Attempt::~Attempt() { upstreams_.table_.observed[slot_].in_flight.fetch_sub(1, std::memory_order_relaxed); }
+
+void Attempt::answered(int status, Duration to_first_byte) {
+  plane::Observed& observed = upstreams_.table_.observed[slot_];
+  observed.requests.fetch_add(1, std::memory_order_relaxed);
+  if (status >= 500) observed.errors.fetch_add(1, std::memory_order_relaxed);
+  observed.latency.record(to_first_byte);
+  Upstreams::Replica& replica = upstreams_.replicas_[slot_];
+  if (replica.route.incarnation == incarnation_) replica.latency.record(to_first_byte, upstreams_.loop_.now());
+}
+
+void Attempt::failed() {
+  plane::Observed& observed = upstreams_.table_.observed[slot_];
+  observed.requests.fetch_add(1, std::memory_order_relaxed);
+  observed.errors.fetch_add(1, std::memory_order_relaxed);
+}
+
+bool Attempt::replica_gone() const {
+  const plane::Route& route = upstreams_.replicas_[slot_].route;
+  return route.incarnation != incarnation_ || route.wanted == Wanted::kAbsent;
+}
+
+Upstreams::Upstreams(net::Loop& loop, plane::Table& table, const Settings& settings, std::uint64_t seed)
+    : loop_(loop), table_(table), settings_(settings), random_(seed), routable_(loop), replicas_(plane::kReplicasMax) {
+  refresh();
+}
+
+Upstreams::~Upstreams() = default;
+
+Task<void> Upstreams::drain() {
+  background_.cancel();
+  co_await background_.join();
+}
+
+// Reads the records of one replica again. True when they have changed.
+bool Upstreams::reload(std::size_t slot) {
+  Replica& replica = replicas_[slot];
+  const std::uint32_t route_sequence = table_.routes[slot].sequence();
+  const std::uint32_t verdict_sequence = table_.observed[slot].verdict.sequence();
+  if (route_sequence == replica.route_sequence && verdict_sequence == replica.verdict_sequence) return false;
+  const auto route = table_.routes[slot].load();
+  const auto verdict = table_.observed[slot].verdict.load();
+  if (!route || !verdict)
+    return false;  // a writer died in the middle: the last good copy holds until somebody mends it
+  replica.route_sequence = route_sequence;
+  replica.verdict_sequence = verdict_sequence;
+  replica.route = *route;
+  replica.verdict = *verdict;
+  return true;
+}
+
+void Upstreams::refresh() {
+  bool any_routable = false;
+  for (std::size_t slot = 0; slot < replicas_.size(); ++slot) {
+    Replica& replica = replicas_[slot];
+    const plane::Route before = replica.route;
+    if (reload(slot)) {
+      const plane::Route& now = replica.route;
+      const bool gone = before.incarnation != now.incarnation || now.wanted == Wanted::kAbsent;
+      if (gone && before.incarnation != 0 && before.wanted != Wanted::kAbsent) {
+        replica.idle.clear();
+        if (!replica.attempts.empty()) background_.start(give_up_lost(slot, before.incarnation));
+      }
+      if (before.incarnation != now.incarnation) replica.latency = PeakEwma();
+      replica.name = now.name;
+      if (now.socket[0] != '\0') {
+        replica.address = net::Address::unix_path(now.socket).value_or(net::Address());
+      } else {
+        replica.address = now.port != 0 ? net::Address::loopback(now.port) : net::Address();
+      }
+      replica.routable = now.wanted == Wanted::kServe && replica.address.is_set() &&
+                         replica.verdict.incarnation == now.incarnation && replica.verdict.health == Health::kUp;
+    }
+    any_routable = any_routable || replica.routable;
+  }
+  if (any_routable) routable_.notify_all();
+}
+
+// The process is gone, and so are its sockets: attempts learn it from their streams, which may still hold an answer
+// that was sent before the end. Only where a stream stays open all the same (a child of the process holds it) is the
+// attempt ended from here.
+Task<void> Upstreams::give_up_lost(std::size_t slot, std::uint64_t incarnation) {
+  if (!co_await loop_.sleep(settings_.gone_grace)) co_return;
+  // Cancelling completes operations but runs nobody, so the list does not change under us.
+  IntrusiveList<ListLink> keep;
+  Replica& replica = replicas_[slot];
+  while (!replica.attempts.empty()) {
+    auto& attempt = static_cast<Attempt&>(replica.attempts.pop_front());
+    if (attempt.incarnation_ == incarnation) attempt.scope_.cancel();
+    keep.push_back(attempt);
+  }
+  replica.attempts.take_all(keep);
+}
+
+std::optional<std::size_t> Upstreams::choose(std::span<const std::uint64_t> tried) {
+  const Instant now = loop_.now();
+  candidates_.clear();
+  for (std::size_t slot = 0; slot < replicas_.size(); ++slot) {
+    const Replica& replica = replicas_[slot];
+    Candidate candidate;
+    candidate.allowed =
+        replica.routable && std::find(tried.begin(), tried.end(), replica.route.incarnation) == tried.end();
+    if (candidate.allowed) {
+      candidate.in_flight = table_.observed[slot].in_flight.load(std::memory_order_relaxed);
+      candidate.latency_ns = replica.latency.nanoseconds(now);
+    }
+    candidates_.push_back(candidate);
+  }
+  return gateway::choose(candidates_, random_);
+}
+
+std::unique_ptr<UpstreamConnection> Upstreams::take(std::size_t slot) {
+  auto& idle = replicas_[slot].idle;
+  while (!idle.empty()) {
+    auto connection = std::move(idle.back());
+    idle.pop_back();
+    const bool fresh = loop_.now() - connection->idle_since < settings_.upstream_idle;
+    if (fresh && !connection->stream->peer_closed() && !connection->reader.has_more()) return connection;
+  }
+  return nullptr;
+}
+
+void Upstreams::give_back(const Attempt& attempt, std::unique_ptr<UpstreamConnection> connection) {
+  Replica& replica = replicas_[attempt.slot()];
+  if (attempt.replica_gone() || replica.idle.size() >= settings_.upstream_idle_kept) return;
+  connection->idle_since = loop_.now();
+  connection->reader.release_buffer();
+  connection->stream->read_deadline(Instant::never());
+  connection->stream->write_deadline(Instant::never());
+  replica.idle.push_back(std::move(connection));
+}
+
+void Upstreams::prune() {
+  for (Replica& replica : replicas_) {
+    std::erase_if(replica.idle, [&](const auto& connection) {
+      return loop_.now() - connection->idle_since >= settings_.upstream_idle || connection->stream->peer_closed();
+    });
+  }
+}
+
+std::size_t Upstreams::idle_connections() const {
+  std::size_t count = 0;
+  for (const Replica& replica : replicas_) count += replica.idle.size();
+  return count;
+}
+
+}  // namespace nines::gateway

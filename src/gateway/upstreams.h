@@ -1,0 +1,113 @@
+// One worker's view of the replicas: who may get a request, the idle connections to each, and the attempts under way.
+//
+// The truth is in the shared table. refresh() reads it; the owner calls it whenever the supervisor or the health
+// checker says that something has changed. Between two refreshes the view does not move.
+//
+// One thread: the worker's.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/cancel.h"
+#include "base/intrusive_list.h"
+#include "base/random.h"
+#include "gateway/balance.h"
+#include "gateway/settings.h"
+#include "http/reader.h"
+#include "net/condition.h"
+#include "net/stream.h"
+#include "plane/plane.h"
+
+namespace nines::gateway {
+
+// A connection to a replica, and the reader that knows what of it has been read.
+struct UpstreamConnection {
+  UpstreamConnection(std::unique_ptr<net::Stream> s, http::ReadLimits limits)
+      : stream(std::move(s)), reader(*stream, http::Side::kResponses, limits) {}
+  std::unique_ptr<net::Stream> stream;
+  http::MessageReader reader;
+  Instant idle_since{};
+};
+
+// One try at one request on one replica, while it lasts: it counts as in flight, and is told when the replica is gone.
+class Attempt final : public ListLink {
+ public:
+  // REQUIRES: the slot is routable or drains.
+  Attempt(class Upstreams& upstreams, std::size_t slot, CancelScope* parent);
+  ~Attempt();
+
+  std::size_t slot() const { return slot_; }
+  std::uint64_t incarnation() const { return incarnation_; }
+  CancelScope& scope() { return scope_; }
+  // Says how it ended, before it is destroyed. An attempt that does not say so ended because its client left.
+  void answered(int status, Duration to_first_byte);
+  void failed();
+  // The supervisor has seen the end of the process it was sent to.
+  bool replica_gone() const;
+
+ private:
+  friend class Upstreams;
+  Upstreams& upstreams_;
+  std::size_t slot_;
+  std::uint64_t incarnation_;
+  CancelScope scope_;
+};
+
+class Upstreams {
+ public:
+  Upstreams(net::Loop& loop, plane::Table& table, const Settings& settings, std::uint64_t seed);
+  // REQUIRES: drained, or the loop has ended.
+  ~Upstreams();
+
+  void refresh();
+  // Ends what runs in the background. No attempt may be left.
+  Task<void> drain();
+
+  // The slot of the replica to send to; never one whose incarnation is in `tried`. nullopt: nobody can take it now.
+  std::optional<std::size_t> choose(std::span<const std::uint64_t> tried);
+  // Wakes when refresh() has found a replica that can be routed to.
+  net::Condition& routable() { return routable_; }
+
+  // An idle connection that is known to be alive, or null.
+  std::unique_ptr<UpstreamConnection> take(std::size_t slot);
+  // REQUIRES: its last answer was read to the end and leaves it usable.
+  void give_back(const Attempt& attempt, std::unique_ptr<UpstreamConnection> connection);
+  // Closes what has been idle for too long.
+  void prune();
+
+  const net::Address& address(std::size_t slot) const { return replicas_[slot].address; }
+  const std::string& name(std::size_t slot) const { return replicas_[slot].name; }
+  std::size_t idle_connections() const;
+
+ private:
+  friend class Attempt;
+  struct Replica {
+    std::uint32_t route_sequence = 0, verdict_sequence = 0;  // of the records last read
+    plane::Route route;
+    plane::Verdict verdict;
+    bool routable = false;
+    net::Address address;
+    std::string name;
+    PeakEwma latency;
+    std::vector<std::unique_ptr<UpstreamConnection>> idle;  // the most recently used last
+    IntrusiveList<ListLink> attempts;
+  };
+  bool reload(std::size_t slot);
+  Task<void> give_up_lost(std::size_t slot, std::uint64_t incarnation);
+
+  net::Loop& loop_;
+  plane::Table& table_;
+  const Settings& settings_;
+  Random random_;
+  net::Condition routable_;
+  std::vector<Replica> replicas_;
+  std::vector<Candidate> candidates_;  // scratch of choose()
+  TaskGroup background_;
+};
+
+}  // namespace nines::gateway

@@ -1,0 +1,48 @@
+// The data path of one event loop: accepts clients, reads their requests, hands each to an Exchange. Workers share
+// nothing but the table in shared memory and the listening sockets.
+#pragma once
+
+#include <memory>
+
+#include "base/random.h"
+#include "gateway/exchange.h"
+#include "gateway/settings.h"
+#include "gateway/upstreams.h"
+#include "http/connections.h"
+#include "net/stream.h"
+#include "plane/plane.h"
+
+namespace nines::gateway {
+
+class Worker {
+ public:
+  // The loop, the table and the settings outlive the worker.
+  Worker(net::Loop& loop, plane::Table& table, const Settings& settings, std::uint64_t seed);
+  // REQUIRES: drained, or the loop has ended.
+  ~Worker();
+
+  void serve(std::unique_ptr<net::Listener> listener) { connections_.serve(std::move(listener)); }
+  // The table has changed.
+  void refresh() { upstreams_.refresh(); }
+  // Stops accepting and returns when the last connection has gone; after `patience` it cancels what is left.
+  Task<void> drain(Duration patience);
+
+  std::size_t connections() const { return connections_.open(); }
+
+ private:
+  Task<void> connection(std::unique_ptr<net::Stream> stream, bool refused);
+  Task<bool> request(net::Stream& stream, http::MessageReader& reader, http::Head& head);
+  Task<void> refuse(net::Stream& stream, int status, std::string_view code, std::string_view message);
+  Task<void> prune_now_and_then();
+
+  net::Loop& loop_;
+  plane::Table& table_;
+  const Settings& settings_;
+  Random random_;
+  Upstreams upstreams_;
+  Shop shop_;
+  http::Connections connections_;
+  TaskGroup background_;
+};
+
+}  // namespace nines::gateway

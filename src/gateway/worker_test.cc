@@ -1,0 +1,593 @@
+// The data path end to end, over memory and over sockets: clients, a worker, and replicas that misbehave on purpose.
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "gateway/health_checker.h"
+#include "gateway/worker.h"
+#include "http/client.h"
+#include "http/server.h"
+#include "net/epoll_loop.h"
+#include "net/memory_loop.h"
+
+namespace nines::gateway {
+namespace {
+
+using net::Address;
+using net::Loop;
+using net::Stream;
+
+// A replica that plays a script on every connection: reads one request head and body, then does what it is told.
+struct Script {
+  std::string answer;  // raw bytes
+  bool reset = false;  // breaks the connection afterwards; else it ends cleanly
+  Duration before{0};  // pause before the answer
+};
+
+class ScriptedReplica {
+ public:
+  ScriptedReplica(Loop& loop, Script script) : loop_(loop), script_(std::move(script)) {
+    auto listener = std::move(loop.listen(Address::loopback(0)).value());
+    at = listener->address();
+    group_.start(accept(std::move(listener)));
+  }
+  Task<void> stop() {
+    group_.cancel();
+    co_await group_.join();
+  }
+
+  Address at;
+  int requests = 0;
+  int abandoned = 0;  // the gateway closed before we answered
+  std::string last_head;
+
+ private:
+  Task<void> accept(std::unique_ptr<net::Listener> listener) {
+    while (true) {
+      auto stream = co_await listener->accept();
+      if (!stream) co_return;
+      group_.start(play(std::move(*stream)));
+    }
+  }
+  Task<void> play(std::unique_ptr<Stream> stream) {
+    http::MessageReader reader(*stream, http::Side::kRequests);
+    http::Head head;
+    const auto got = co_await reader.head(head);
+    if (!got || !*got) co_return;
+    while (true) {
+      const auto piece = co_await reader.body();
+      if (!piece || piece->empty()) break;
+    }
+    ++requests;
+    last_head = std::string(head.method()) + " " + std::string(head.target()) + "\n";
+    for (std::size_t i = 0; i < head.field_count(); ++i) {
+      last_head += std::string(head.field(i).name) + "=" + std::string(head.field(i).value) + "\n";
+    }
+    if (script_.before > 0ns) {
+      CancelScope left(co_await current_scope());
+      stream->cancel_on_close(&left);
+      struct Wait {
+        static Task<bool> run(Loop& l, Duration d) { co_return (co_await l.sleep(d)).has_value(); }
+      };
+      const bool waited = co_await Wait::run(loop_, script_.before).under(left);
+      stream->cancel_on_close(nullptr);
+      abandoned += waited ? 0 : 1;
+      if (!waited) co_return;
+    }
+    (void)co_await stream->write(script_.answer);
+    if (script_.reset) {
+      // Let the bytes out first: a reset may overtake them.
+      (void)co_await loop_.sleep(20ms);
+      stream->reset();
+    }
+  }
+
+  Loop& loop_;
+  Script script_;
+  TaskGroup group_;
+};
+
+// A table with replicas in it, and a worker in front.
+class World {
+ public:
+  explicit World(Loop& l, Settings s = Settings())
+      : loop(l), settings(std::move(s)), worker(loop, *table, settings, 7) {
+    auto listener = std::move(loop.listen(Address::loopback(0)).value());
+    at = listener->address();
+    worker.serve(std::move(listener));
+  }
+
+  void route(std::size_t slot, const Address& to, plane::Wanted wanted = plane::Wanted::kServe,
+             plane::Health health = plane::Health::kUp) {
+    plane::Route r{.incarnation = table->header.next_incarnation++, .pid = 1, .port = to.port(), .wanted = wanted};
+    plane::set_field(r.name, "replica-" + std::to_string(slot + 1));
+    table->observed[slot].verdict.store({.incarnation = r.incarnation, .health = health});
+    table->routes[slot].store(r);
+    worker.refresh();
+  }
+  void remove(std::size_t slot) {
+    plane::Route r = *table->routes[slot].load();
+    r.wanted = plane::Wanted::kAbsent;
+    table->routes[slot].store(r);
+    worker.refresh();
+  }
+
+  Task<http::Answer> call(std::string method, std::string target, std::string body = "",
+                          std::vector<std::pair<std::string, std::string>> fields = {}) {
+    auto answer = co_await http::fetch(
+        loop, {.to = at, .method = method, .target = target, .body = body, .fields = fields, .timeout = 600s});
+    REQUIRE(answer);
+    co_return std::move(*answer);
+  }
+  Task<std::string> raw(std::string bytes, bool end_writing = false) {
+    auto stream = std::move((co_await loop.connect(at, 1s)).value());
+    (void)co_await stream->write(bytes);
+    if (end_writing) stream->end_writing();
+    std::string all;
+    std::array<char, 4096> buffer;
+    while (true) {
+      const auto n = co_await stream->read(buffer);
+      if (!n) co_return all + "<" + std::string(name_of(n.error().code())) + ">";
+      if (*n == 0) co_return all;
+      all.append(buffer.data(), *n);
+    }
+  }
+  plane::ServiceCounters& counters() { return table->service; }
+
+  Loop& loop;
+  Settings settings;
+  plane::Plane table = std::move(plane::Plane::create().value());
+  Worker worker;
+  Address at;
+};
+
+struct Echo {
+  explicit Echo(Loop& loop, std::string name)
+      : server(loop, [this, name](http::Request& request) -> Task<http::Response> {
+          ++requests;
+          co_return http::Response{.body = name + " " + std::string(request.head.method()) + " " +
+                                           std::to_string(request.body.size())};
+        }) {
+    auto listener = std::move(loop.listen(Address::loopback(0)).value());
+    at = listener->address();
+    server.serve(std::move(listener));
+  }
+  int requests = 0;
+  http::Server server;
+  Address at;
+};
+
+using Claim = Task<void> (*)(Loop&);
+void over_both(Claim claim) {
+  SUBCASE("memory") {
+    net::MemoryLoop loop;
+    loop.run(claim(loop));
+  }
+  SUBCASE("sockets") {
+    net::EpollLoop loop;
+    loop.run(claim(loop));
+  }
+}
+void over_memory(Claim claim) {
+  net::MemoryLoop loop;
+  loop.run(claim(loop));
+}
+
+const std::string kOk = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+Task<void> forwards(Loop& loop) {
+  Echo echo(loop, "a");
+  World world(loop);
+  world.route(0, echo.at);
+  CHECK((co_await world.call("POST", "/x", std::string(1000, 'b'))).body == "a POST 1000");
+  CHECK((co_await world.call("POST", "/x", std::string(2'000'000, 'b'))).head.status() ==
+        413);  // by the replica, at 1 MiB
+  CHECK((co_await world.call("GET", "/x")).body == "a GET 0");
+  CHECK((co_await world.call("HEAD", "/x")).body.empty());
+  CHECK(world.counters().requests == 4);
+  CHECK(world.counters().errors == 0);
+  CHECK(world.table->observed[0].requests == 4);
+  CHECK(world.table->observed[0].in_flight == 0);
+  co_await world.worker.drain(1s);
+  co_await echo.server.drain(1s);
+}
+TEST_CASE("gateway: forwards requests and answers") { over_both(forwards); }
+
+Task<void> pools(Loop& loop) {
+  Echo echo(loop, "a");
+  World world(loop);
+  world.route(0, echo.at);
+  const std::string two = "GET /1 HTTP/1.1\r\nHost: x\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+  const std::string all = co_await world.raw(two);
+  CHECK(all.find("a GET 0") != all.rfind("a GET 0"));
+  CHECK(all.ends_with("a GET 0"));
+  CHECK(echo.server.connections() == 1);  // the second went over the connection of the first
+  co_await loop.sleep(6s);
+  CHECK(echo.server.connections() == 0);  // idle ones are closed before the replica would
+  co_await world.worker.drain(1s);
+  co_await echo.server.drain(1s);
+}
+TEST_CASE("gateway: upstream connections are used again, and closed when idle") { over_memory(pools); }
+
+Task<void> heads(Loop& loop) {
+  ScriptedReplica replica(loop, {.answer = "HTTP/1.1 200 Fine\r\nContent-Length: 2\r\nConnection: X-Secret, "
+                                           "close\r\nX-Secret: 1\r\nKeep-Alive: timeout=5\r\nServer: s\r\n\r\nok"});
+  World world(loop);
+  world.route(0, replica.at);
+  const auto answer = co_await world.call("POST", "/p?q=1", "body",
+                                          {{"X-Forwarded-For", "9.9.9.9"},
+                                           {"X-Request-Id", "abc-1"},
+                                           {"TE", "trailers"},
+                                           {"Upgrade", "h2c"},
+                                           {"X-Own", "kept"}});
+  const std::string& seen = replica.last_head;
+  CHECK(seen.starts_with("POST /p?q=1\n"));
+  CHECK(seen.find("X-Forwarded-For=9.9.9.9, 127.0.0.1\n") != std::string::npos);
+  CHECK(seen.find("X-Request-Id=abc-1\n") != std::string::npos);
+  CHECK(seen.find("X-Forwarded-Proto=http\n") != std::string::npos);
+  CHECK(seen.find("Content-Length=4\n") != std::string::npos);
+  CHECK(seen.find("X-Own=kept\n") != std::string::npos);
+  CHECK(seen.find("Host=localhost\n") != std::string::npos);
+  for (const char* gone : {"TE=", "Upgrade=", "Connection="}) CHECK(seen.find(gone) == std::string::npos);
+  CHECK(answer.head.reason() == "Fine");
+  CHECK(answer.head.find("server") == "s");
+  CHECK(answer.head.find("x-request-id") == "abc-1");
+  CHECK_FALSE(answer.head.find("x-secret"));
+  CHECK_FALSE(answer.head.find("keep-alive"));
+  const auto insane = co_await world.call("GET", "/", "", {{"X-Request-Id", "two words"}});
+  CHECK(insane.head.find("x-request-id")->size() == 32);
+  co_await world.worker.drain(1s);
+  co_await replica.stop();
+}
+TEST_CASE("gateway: what belongs to one connection stays there; what the other side needs to know is added") {
+  over_both(heads);
+}
+
+// What a client gets when the first replica behaves as scripted and the second is fine.
+struct Outcome {
+  int status;
+  std::string body;
+  int first_requests, second_requests;
+};
+Task<Outcome> against(Loop& loop, Script first, std::string method, std::vector<RouteRule> rules,
+                      std::vector<std::pair<std::string, std::string>> fields = {}) {
+  ScriptedReplica bad(loop, first), good(loop, {.answer = kOk});
+  Settings settings;
+  settings.routes = RouteTable(std::move(rules));
+  World world(loop, std::move(settings));
+  world.route(0, bad.at);
+  world.route(1, good.at);
+  world.table->observed[1].in_flight = 1000;  // so that the bad one is chosen first
+  const auto answer = co_await world.call(method, "/p", method == "POST" ? "body" : "", fields);
+  CHECK(world.counters().requests == 1);
+  CHECK(world.counters().errors == (answer.head.status() >= 500 ? 1U : 0U));
+  CHECK(world.table->observed[0].in_flight == 0);
+  const Outcome outcome{answer.head.status(), answer.body, bad.requests, good.requests};
+  co_await world.worker.drain(1s);
+  co_await bad.stop();
+  co_await good.stop();
+  co_return outcome;
+}
+
+Task<void> replays(Loop& loop) {
+  const Script dies{.answer = "", .reset = true}, closes{.answer = ""},
+      dies_in_head{.answer = "HTTP/1.1 200 OK\r\nContent-", .reset = true},
+      dies_before_body{.answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", .reset = true},
+      talks_junk{.answer = "junk\r\n\r\n"};
+  for (const Script& script : {dies, closes, dies_in_head, dies_before_body, talks_junk}) {
+    CAPTURE(script.answer);
+    Outcome o = co_await against(loop, script, "GET", {});
+    CHECK(o.status == 200);
+    CHECK(o.first_requests == 1);
+    o = co_await against(loop, script, "POST", {{"/p", true}});
+    CHECK(o.status == 200);
+    CHECK(o.second_requests == 1);
+    o = co_await against(loop, script, "POST", {}, {{"Idempotency-Key", "k"}});
+    CHECK(o.status == 200);
+    o = co_await against(loop, script, "POST", {});
+    CHECK(o.status == 502);
+    CHECK(o.second_requests == 0);
+    CHECK(o.body.find("replica-1 failed while it had POST /p") != std::string::npos);
+    CHECK(o.body.find("replay: safe") != std::string::npos);
+  }
+}
+TEST_CASE("gateway: a request whose replica dies goes elsewhere, if that can do no harm; else a 502 says why") {
+  over_both(replays);
+}
+
+Task<void> refused_connection(Loop& loop) {
+  Echo echo(loop, "good");
+  World world(loop);
+  auto listener = std::move(loop.listen(Address::loopback(0)).value());
+  const Address nobody = listener->address();
+  listener.reset();
+  world.route(0, nobody);
+  world.route(1, echo.at);
+  world.table->observed[1].in_flight = 1000;
+  CHECK((co_await world.call("POST", "/unsafe", "x")).body == "good POST 1");  // nothing was sent: any method
+  world.remove(1);
+  const auto alone = co_await world.call("POST", "/unsafe", "x");
+  CHECK(alone.head.status() == 503);
+  CHECK(alone.head.find("retry-after") == "1");
+  co_await world.worker.drain(1s);
+  co_await echo.server.drain(1s);
+}
+TEST_CASE("gateway: a replica that refuses the connection costs nothing") { over_memory(refused_connection); }
+
+Task<void> breaks_off(Loop& loop) {
+  for (const char* head : {"Content-Length: 100\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n4\r\n"}) {
+    for (const bool reset : {false, true}) {
+      CAPTURE(std::string(head));
+      CAPTURE(reset);
+      ScriptedReplica replica(loop, {.answer = std::string("HTTP/1.1 200 OK\r\n") + head + "part", .reset = reset});
+      World world(loop);
+      world.route(0, replica.at);
+      const std::string seen = co_await world.raw("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+      CHECK(seen.ends_with("<closed>"));  // a reset: never a clean end
+      CHECK(seen.find("\r\n0\r\n\r\n") == std::string::npos);
+      CHECK(world.counters().errors == 1);
+      CHECK(replica.requests == 1);
+      co_await world.worker.drain(1s);
+      co_await replica.stop();
+    }
+  }
+}
+TEST_CASE("gateway: a broken answer never ends cleanly") { over_both(breaks_off); }
+
+Task<void> codings(Loop& loop) {
+  ScriptedReplica chunked(
+      loop, {.answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n3\r\ncde\r\n0\r\n\r\n"}),
+      until_close(loop, {.answer = "HTTP/1.1 200 OK\r\n\r\nabcde"}),
+      empty(loop, {.answer = "HTTP/1.1 204 No Content\r\n\r\n"});
+  World world(loop);
+  for (const Address& at : {chunked.at, until_close.at}) {
+    world.route(0, at);
+    CHECK((co_await world.call("GET", "/")).body == "abcde");
+    const std::string old = co_await world.raw("GET / HTTP/1.0\r\n\r\n");
+    CHECK(old.ends_with("\r\n\r\nabcde"));
+    CHECK(old.find("chunked") == std::string::npos);
+    // The connection goes on after an answer of unknown length.
+    const std::string two =
+        co_await world.raw("GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    CHECK(two.find("HTTP/1.1 200") != two.rfind("HTTP/1.1 200"));
+  }
+  world.route(0, empty.at);
+  CHECK((co_await world.call("DELETE", "/")).head.status() == 204);
+  co_await world.worker.drain(1s);
+  co_await chunked.stop();
+  co_await until_close.stop();
+  co_await empty.stop();
+}
+TEST_CASE("gateway: answers of every framing reach clients of 1.1 and 1.0") { over_both(codings); }
+
+Task<void> large(Loop& loop) {
+  std::size_t seen = 0;
+  http::Server server(loop,
+                      [&seen](http::Request& request) -> Task<http::Response> {
+                        seen = request.body.size();
+                        co_return http::Response{.body = request.body};
+                      },
+                      {.body_bytes = 64 << 20});
+  auto listener = std::move(loop.listen(Address::loopback(0)).value());
+  World world(loop);
+  world.route(0, listener->address());
+  server.serve(std::move(listener));
+  const std::string big(5'000'000, 'x');
+  CHECK((co_await world.call("POST", "/", big)).body == big);
+  CHECK(seen == big.size());
+  const std::string chunked =
+      "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n7a120\r\n" +
+      std::string(500'000, 'y') + "\r\n0\r\n\r\n";
+  CHECK((co_await world.raw(chunked)).ends_with(std::string(500'000, 'y')));
+  CHECK(seen == 500'000);
+  CHECK((co_await world.raw("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n"))
+            .starts_with("HTTP/1.1 413"));
+  co_await world.worker.drain(1s);
+  co_await server.drain(1s);
+}
+TEST_CASE("gateway: bodies larger than what is kept are streamed both ways") { over_both(large); }
+
+Task<void> waits(Loop& loop) {
+  Echo echo(loop, "late");
+  World world(loop);
+  const Instant begun = loop.now();
+  const auto none = co_await world.call("GET", "/");
+  CHECK(none.head.status() == 503);
+  CHECK(none.head.find("retry-after") == "1");
+  CHECK(loop.now() - begun == 5s);
+  CHECK(world.counters().unroutable == 1);
+
+  TaskGroup group;
+  struct Later {
+    static Task<void> run(Loop& l, World& w, Address at) {
+      co_await l.sleep(3s);
+      w.route(0, at);
+    }
+  };
+  group.start(Later::run(loop, world, echo.at));
+  CHECK((co_await world.call("POST", "/", "x")).body == "late POST 1");
+  co_await group.join();
+  co_await world.worker.drain(1s);
+  co_await echo.server.drain(1s);
+}
+TEST_CASE("gateway: with nobody ready a request waits a while, then is told when to come again") { over_memory(waits); }
+
+Task<void> routes_by_state(Loop& loop) {
+  Echo a(loop, "a");
+  World world(loop);
+  for (const auto& [wanted, health] : {std::pair{plane::Wanted::kServe, plane::Health::kUnknown},
+                                       {plane::Wanted::kServe, plane::Health::kDown},
+                                       {plane::Wanted::kDrain, plane::Health::kUp},
+                                       {plane::Wanted::kAbsent, plane::Health::kUp}}) {
+    world.route(0, a.at, wanted, health);
+    CHECK((co_await world.call("GET", "/")).head.status() == 503);
+  }
+  // A verdict on another incarnation says nothing.
+  world.route(0, a.at);
+  world.table->observed[0].verdict.store({.incarnation = 999, .health = plane::Health::kUp});
+  world.worker.refresh();
+  CHECK((co_await world.call("GET", "/")).head.status() == 503);
+  CHECK(a.requests == 0);
+  co_await world.worker.drain(1s);
+  co_await a.server.drain(1s);
+}
+TEST_CASE("gateway: nothing is sent to a replica that is unknown, down, draining or gone") {
+  over_memory(routes_by_state);
+}
+
+Task<void> client_leaves(Loop& loop) {
+  ScriptedReplica slow(loop, {.answer = kOk, .before = 60s});
+  World world(loop);
+  world.route(0, slow.at);
+  auto client = std::move((co_await loop.connect(world.at, 1s)).value());
+  CHECK(co_await client->write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx"));
+  while (slow.requests == 0) co_await loop.sleep(1ms);
+  const Instant left = loop.now();
+  client.reset();
+  while (slow.abandoned == 0) co_await loop.sleep(1ms);
+  CHECK(loop.now() - left < 1s);
+  while (world.counters().abandoned == 0) co_await loop.sleep(1ms);
+  CHECK(world.counters().requests == 0);
+  CHECK(world.table->observed[0].in_flight == 0);
+  co_await world.worker.drain(1s);
+  co_await slow.stop();
+}
+TEST_CASE("gateway: a client that leaves frees its replica") { over_both(client_leaves); }
+
+Task<void> replica_taken_away(Loop& loop) {
+  ScriptedReplica stuck(loop, {.answer = kOk, .before = 600s});
+  Echo good(loop, "good");
+  Settings settings;
+  settings.routes = RouteTable({{"/p", true}});
+  World world(loop, std::move(settings));
+  world.route(0, stuck.at);
+  TaskGroup group;
+  struct Kill {
+    static Task<void> run(Loop& l, World& w, ScriptedReplica& s, Address other) {
+      while (s.requests == 0) co_await l.sleep(1ms);
+      w.remove(0);  // its process is gone, yet a child of it keeps the connection open
+      w.route(1, other);
+    }
+  };
+  group.start(Kill::run(loop, world, stuck, good.at));
+  const Instant begun = loop.now();
+  CHECK((co_await world.call("POST", "/p", "x")).body == "good POST 1");
+  CHECK(loop.now() - begun < 2s);
+  co_await group.join();
+  co_await world.worker.drain(1s);
+  co_await stuck.stop();
+  co_await good.server.drain(1s);
+}
+TEST_CASE("gateway: what is in flight on a replica that is gone goes elsewhere, even if its connection stays open") {
+  over_both(replica_taken_away);
+}
+
+Task<void> times_out(Loop& loop) {
+  ScriptedReplica hangs(loop, {.answer = kOk, .before = 3600s});
+  World world(loop);
+  world.route(0, hangs.at);
+  const Instant begun = loop.now();
+  const auto answer = co_await world.call("POST", "/", "x");
+  CHECK(answer.head.status() == 504);
+  CHECK(loop.now() - begun == 60s);
+  CHECK(hangs.abandoned == 1);
+  CHECK((co_await world.raw("GET / HT")).starts_with("HTTP/1.1 408"));
+  CHECK((co_await world.raw("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab")).starts_with("HTTP/1.1 408"));
+  CHECK((co_await world.raw("junk\r\n\r\n")).starts_with("HTTP/1.1 400"));
+  CHECK((co_await world.raw("GET http://x/ HTTP/1.1\r\nHost: x\r\n\r\n")).starts_with("HTTP/1.1 400"));
+  CHECK((co_await world.raw("GET /" + std::string(40'000, 'x') + " HTTP/1.1\r\nHost: x\r\n\r\n"))
+            .starts_with("HTTP/1.1 431"));
+  co_await world.worker.drain(1s);
+  co_await hangs.stop();
+}
+TEST_CASE("gateway: slow replicas, slow clients and bad requests are told so") { over_memory(times_out); }
+
+Task<void> drains(Loop& loop) {
+  ScriptedReplica slow(loop, {.answer = kOk, .before = 50ms});
+  World world(loop);
+  world.route(0, slow.at);
+  TaskGroup group;
+  std::string seen;
+  struct Call {
+    static Task<void> run(World& w, std::string& into) { into = co_await w.raw("GET / HTTP/1.1\r\nHost: x\r\n\r\n"); }
+  };
+  group.start(Call::run(world, seen));
+  while (slow.requests == 0) co_await loop.sleep(1ms);
+  co_await world.worker.drain(10s);
+  co_await group.join();
+  CHECK(seen.ends_with("\r\n\r\nok"));
+  const auto refused = co_await http::fetch(loop, {.to = world.at});
+  CHECK_FALSE(refused);
+  co_await slow.stop();
+}
+TEST_CASE("gateway: draining finishes what was begun and takes nothing new") { over_both(drains); }
+
+Task<void> checks(Loop& loop) {
+  int status = 503;
+  http::Server server(loop, [&status](http::Request& request) -> Task<http::Response> {
+    CHECK(request.head.path() == "/health");
+    co_return http::Response{.status = status};
+  });
+  auto listener = std::move(loop.listen(Address::loopback(0)).value());
+  const Address at = listener->address();
+  server.serve(std::move(listener));
+  Settings settings;
+  settings.health_path = "/health";
+  World world(loop, settings);
+  int changes = 0;
+  HealthChecker checker(loop, *world.table, settings, 3, [&] {
+    ++changes;
+    world.worker.refresh();
+  });
+  const auto health = [&] { return world.table->observed[0].verdict.load()->health; };
+  world.route(0, at, plane::Wanted::kServe, plane::Health::kUnknown);
+  const std::uint64_t incarnation = world.table->routes[0].load()->incarnation;
+  checker.refresh();
+  co_await loop.sleep(60s);
+  CHECK(health() == plane::Health::kUnknown);  // loading may take its time
+  status = 200;
+  co_await loop.sleep(300ms);
+  CHECK(health() == plane::Health::kUp);
+  CHECK(changes == 1);
+  status = 500;
+  co_await loop.sleep(5s);
+  CHECK(health() == plane::Health::kDown);
+  CHECK(std::string(world.table->observed[0].verdict.load()->reason) == "GET /health answered 500");
+  status = 200;
+  co_await loop.sleep(3s);
+  CHECK(health() == plane::Health::kUp);
+  CHECK(changes == 3);
+
+  world.remove(0);
+  checker.refresh();
+  const auto events = world.table->gateway_events.read(1).events;
+  REQUIRE(events.size() == 1);
+  CHECK(events[0].kind == plane::EventKind::kUnrouted);
+  CHECK(events[0].incarnation == incarnation);
+  co_await checker.stop();
+  co_await world.worker.drain(1s);
+  co_await server.drain(1s);
+}
+TEST_CASE("health checker: unknown until it passes, down after three failures, back after two passes") {
+  over_memory(checks);
+}
+
+Task<void> checks_tcp(Loop& loop) {
+  auto listener = std::move(loop.listen(Address::loopback(0)).value());
+  World world(loop);
+  HealthChecker checker(loop, *world.table, world.settings, 3, [&] { world.worker.refresh(); });
+  world.route(0, listener->address(), plane::Wanted::kServe, plane::Health::kUnknown);
+  checker.refresh();
+  co_await loop.sleep(1s);
+  CHECK(world.table->observed[0].verdict.load()->health == plane::Health::kUp);
+  listener.reset();
+  co_await loop.sleep(6s);
+  CHECK(world.table->observed[0].verdict.load()->health == plane::Health::kDown);
+  co_await checker.stop();
+  co_await world.worker.drain(1s);
+}
+TEST_CASE("health checker: without a path, accepting a connection is enough") { over_memory(checks_tcp); }
+
+}  // namespace
+}  // namespace nines::gateway
