@@ -1,5 +1,6 @@
 #include "gateway/health_checker.h"
 
+#include "gateway/upstreams.h"
 #include "http/client.h"
 #include "net/stream.h"
 
@@ -47,8 +48,7 @@ void HealthChecker::refresh() {
 }
 
 Task<void> HealthChecker::check(std::size_t slot, plane::Route route) {
-  const auto address = route.socket[0] != '\0' ? net::Address::unix_path(route.socket).value_or(net::Address())
-                                               : net::Address::loopback(route.port);
+  const net::Address address = address_of(route);
   HealthCheck check(settings_.health, loop_.now());
   // A gateway that starts anew trusts what the one before it has found.
   const auto known = table_.observed[slot].verdict.load();

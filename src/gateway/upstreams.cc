@@ -5,6 +5,13 @@ namespace nines::gateway {
 using plane::Health;
 using plane::Wanted;
 
+net::Address address_of(const plane::Route& route) {
+  if (route.socket[0] != '\0') return net::Address::unix_path(route.socket).value_or(net::Address());
+  if (route.port == 0) return {};
+  if (route.ipv6 != 0) return net::Address::parse("[::1]:" + std::to_string(route.port)).value_or(net::Address());
+  return net::Address::loopback(route.port);
+}
+
 Attempt::Attempt(Upstreams& upstreams, std::size_t slot, CancelScope* parent)
     : upstreams_(upstreams), slot_(slot), incarnation_(upstreams.replicas_[slot].route.incarnation), scope_(parent) {
   upstreams_.replicas_[slot].attempts.push_back(*this);
@@ -76,11 +83,7 @@ void Upstreams::refresh() {
       }
       if (before.incarnation != now.incarnation) replica.latency = PeakEwma();
       replica.name = now.name;
-      if (now.socket[0] != '\0') {
-        replica.address = net::Address::unix_path(now.socket).value_or(net::Address());
-      } else {
-        replica.address = now.port != 0 ? net::Address::loopback(now.port) : net::Address();
-      }
+      replica.address = address_of(now);
       replica.routable = now.wanted == Wanted::kServe && replica.address.is_set() &&
                          replica.verdict.incarnation == now.incarnation && replica.verdict.health == Health::kUp;
     }

@@ -25,6 +25,9 @@
 
 namespace nines::gateway {
 
+// Where a replica is reached; unset when its record does not say.
+net::Address address_of(const plane::Route& route);
+
 // A connection to a replica, and the reader that knows what of it has been read.
 struct UpstreamConnection {
   UpstreamConnection(std::unique_ptr<net::Stream> s, http::ReadLimits limits)

@@ -15,7 +15,8 @@ class Condition {
 
   class Wait final : public Operation, private Timer {
    public:
-    Wait(Condition& condition, Instant until) : Operation(condition.loop_), condition_(condition), until_(until), link_(*this) {}
+    Wait(Condition& condition, Instant until)
+        : Operation(condition.loop_), condition_(condition), until_(until), link_(*this) {}
     bool await_ready() {
       condition_.waiters_.push_back(link_);
       ++condition_.waiting_;

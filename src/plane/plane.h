@@ -44,6 +44,8 @@ struct Route {
   std::uint16_t port = 0;         // loopback TCP port; 0: see socket
   Wanted wanted = Wanted::kAbsent;
   std::uint8_t state = 0;  // supervise::State, for people: the gateway goes by `wanted`
+  std::uint8_t ipv6 = 0;   // 1: it listens on ::1 only
+  std::uint8_t unused[7] = {};
   char name[40] = "";
   char socket[104] = "";  // path of a Unix socket
 };
@@ -83,10 +85,11 @@ struct Header {
   std::uint64_t magic = kMagic;
   std::uint32_t layout = kLayout;
   std::uint32_t size = 0;
-  std::atomic<std::uint64_t> gateway_epoch = 0;  // only the gateway started with this number writes
-  std::atomic<std::uint32_t> gateway_pid = 0;
-  std::atomic<std::uint32_t> supervisor_pid = 0;
-  std::atomic<std::uint64_t> next_incarnation = 1;
+  std::atomic<std::uint64_t> next_incarnation = 1;  // by the supervisor
+  std::atomic<std::uint64_t> routes_version = 0;    // by the supervisor: grows with every change of a Route
+  std::atomic<std::uint64_t> gateway_epoch = 0;  // by the supervisor: only the gateway started with this number writes
+  std::atomic<std::uint64_t> routes_seen = 0;    // by the gateway: all of it acts on this version or a later one
+  std::atomic<std::uint32_t> gateway_serving = 0;  // by the gateway: its pid, once it accepts connections
 };
 
 struct Table {

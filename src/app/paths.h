@@ -1,0 +1,42 @@
+// Where a service keeps its things. Everything follows from the configuration file and `--state`.
+//
+//   FOLDER/nines.yaml        the configuration; FOLDER is the working directory of the replicas
+//   STATE (FOLDER/.nines)/   lock, service.json, logs/REPLICA.log, logs/nines.log
+//   RUN/                     sockets and FIFOs: short, since a socket's path has 107 bytes at most, and gone with the
+//   service
+//
+// RUN is $XDG_RUNTIME_DIR/nines-HASH, or /run/nines-HASH for root, or /tmp/nines-UID-HASH, HASH being of STATE's real
+// path: whoever knows the state folder finds the sockets.
+#pragma once
+
+#include <string>
+
+#include "base/error.h"
+
+namespace nines::app {
+
+struct Paths {
+  std::string config_file;  // absolute; empty for `nines run`
+  std::string folder;       // absolute
+  std::string state;        // absolute
+  std::string run;          // absolute
+  std::string control_socket() const { return run + "/control.sock"; }
+  std::string lock_file() const { return state + "/lock"; }
+  std::string logs() const { return state + "/logs"; }
+  std::string replica_log(const std::string& replica) const { return logs() + "/" + replica + ".log"; }
+  std::string replica_fifo(const std::string& replica) const { return run + "/" + replica + ".log.fifo"; }
+  std::string own_log() const { return logs() + "/nines.log"; }
+};
+
+// `config_file` may be relative; `state` empty: the default. Creates nothing.
+Result<Paths> find_paths(const std::string& config_file, const std::string& state);
+// For `nines run`, which has no file: FOLDER is the current one, STATE a folder below the user's own state directory,
+// named after the current folder and the listen address, so that several can run side by side.
+Result<Paths> paths_without_file(const std::string& state, const std::string& listen);
+
+// Makes STATE, its logs folder and RUN (mode 0700; refused when RUN belongs to somebody else).
+Result<> make_folders(const Paths& paths);
+// Removes RUN with everything in it.
+void remove_run_folder(const Paths& paths);
+
+}  // namespace nines::app

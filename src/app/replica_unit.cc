@@ -1,0 +1,271 @@
+#include "app/replica_unit.h"
+
+#include <csignal>
+
+#include "app/environment.h"
+#include "app/strays.h"
+#include "supervise/listening.h"
+#include "supervise/log_file.h"
+#include "supervise/ports.h"
+
+namespace nines::app {
+
+using plane::EventKind;
+using plane::Wanted;
+using supervise::Order;
+using supervise::State;
+
+namespace {
+
+supervise::ReplicaLimits limits_of(const config::Replicas& replicas) {
+  supervise::ReplicaLimits limits;
+  limits.startup = replicas.health.startup;
+  limits.drain_wait = replicas.stop.drain;
+  limits.stop_grace = replicas.stop.grace;
+  return limits;
+}
+
+std::string with_port(std::string argument, std::uint16_t port) {
+  const std::string mark = "{port}", text = std::to_string(port);
+  for (std::size_t at = 0; (at = argument.find(mark, at)) != std::string::npos; at += text.size()) {
+    argument.replace(at, mark.size(), text);
+  }
+  return argument;
+}
+
+}  // namespace
+
+ReplicaUnit::ReplicaUnit(net::EpollLoop& loop, plane::Table& table, Owner& owner, Options options)
+    : loop_(loop),
+      table_(table),
+      owner_(owner),
+      options_(std::move(options)),
+      machine_(limits_of(options_.config.replicas), loop.now()),
+      since_(loop.now()) {}
+
+Result<> ReplicaUnit::begin() {
+  const std::string fifo = options_.paths.replica_fifo(options_.name);
+  if (auto made = supervise::open_log_fifo(fifo); !made) return failure(std::move(made.error()));
+  auto writer = supervise::open_log_fifo_writer(fifo);
+  if (!writer) return failure(std::move(writer.error()));
+  log_ = std::move(*writer);
+  step();
+  return {};
+}
+
+void ReplicaUnit::step() {
+  for (Order order = machine_.next(loop_.now()); order != Order::kNone; order = machine_.next(loop_.now())) obey(order);
+  loop_.timers().arm(*this, machine_.wake_at().value_or(Instant::never()));
+  publish();
+}
+
+void ReplicaUnit::obey(Order order) {
+  switch (order) {
+    case Order::kNone: break;
+    case Order::kSpawn: spawn(); break;
+    case Order::kDrain:
+      publish();
+      note(EventKind::kDraining, pid());
+      break;
+    case Order::kTerminate: terminate(SIGTERM, EventKind::kTerminated, ""); break;
+    case Order::kKill: {
+      const bool late = machine_.incarnation() > 0 && published_ == State::kStarting;
+      const std::string limit = late ? format_duration(options_.config.replicas.health.startup)
+                                     : format_duration(options_.config.replicas.stop.grace);
+      terminate(SIGKILL, EventKind::kKilled,
+                late ? "not ready within " + limit : "still there " + limit + " after SIGTERM");
+      if (late) owner_.never_ready_in_time();
+      break;
+    }
+  }
+}
+
+void ReplicaUnit::spawn() {
+  const auto port = owner_.take_port();
+  auto environment = environment_of(options_.config.replicas, options_.paths.folder);
+  // Before the fork: whoever comes after us finds the process by this, even if we die in the next instant.
+  incarnation_ = table_.header.next_incarnation.fetch_add(1);
+  port_ = port.value_or(0);
+  port_taken_by_other_ = false;
+  ipv6_ = false;
+  supervise::Command command;
+  for (const std::string& argument : options_.config.replicas.command)
+    command.argv.push_back(with_port(argument, port_));
+  if (environment) command.environment = std::move(*environment);
+  command.directory = options_.paths.folder;
+  command.log = log_.get();
+  command.oom_score_adj = supervise::kReplicaOomScore;
+  command.tag = tag(options_.paths, options_.name, incarnation_);
+
+  Result<supervise::Process> process = !port          ? failure(Code::kLimit, "no free port between 20000 and 29999")
+                                       : !environment ? failure(std::move(environment.error()))
+                                                      : supervise::spawn(command);
+  if (!process) {
+    if (port) owner_.give_back_port(port_);
+    port_ = 0;
+    const std::string why = process.error().text();
+    machine_.on_spawn_failed(loop_.now(), owner_.jitter());
+    note(EventKind::kSpawnFailed, 0, why);
+    owner_.spawn_failed(process.error());
+    return;
+  }
+  process_.emplace(std::move(*process));
+  spawned_ = loop_.now();
+  machine_.on_spawned(loop_.now());
+  publish();
+  note(EventKind::kSpawned, pid());
+  tasks_.start(await_exit(incarnation_));
+  tasks_.start(await_listening(incarnation_));
+}
+
+void ReplicaUnit::terminate(int signal, EventKind kind, std::string_view why) {
+  publish();  // nobody is routed to what is about to end
+  note(kind, pid(), why);
+  if (!process_) return;
+  if (auto sent = process_->signal(signal); !sent) owner_.warn(options_.name + ": " + sent.error().text());
+}
+
+Task<void> ReplicaUnit::await_exit(std::uint64_t incarnation) {
+  net::FdEvent gone(loop_, process_->pidfd());
+  while (incarnation == incarnation_) {
+    if (const auto exit = process_->try_reap()) {
+      ended(*exit);
+      co_return;
+    }
+    if (!co_await gone.readable()) co_return;
+  }
+}
+
+void ReplicaUnit::ended(const supervise::Exit& exit) {
+  const bool foreign = port_taken_by_other_ || (machine_.state() == State::kStarting && !machine_.wants_route() &&
+                                                !supervise::port_is_free(port_));
+  const pid_t pid = process_->pid();
+  process_.reset();
+  const auto cause = foreign ? supervise::ExitCause::kPortInUse : supervise::ExitCause::kItself;
+  const supervise::Ended how = machine_.on_exit(loop_.now(), owner_.jitter(), cause);
+  publish();  // un-routed before anything else is done
+  std::string words = supervise::text(exit);
+  if (how.ending == supervise::Ending::kPortInUse) words += "; somebody else has port " + std::to_string(port_);
+  note(EventKind::kExited, pid, words, exit.value, how.ending == supervise::Ending::kCrash ? 1 : 0);
+  owner_.give_back_port(port_);
+  owner_.exited(how);
+  step();
+}
+
+// Asks until the replica listens where it was told to: 25 ms apart, so that readiness costs no more than that.
+Task<void> ReplicaUnit::await_listening(std::uint64_t incarnation) {
+  constexpr Duration kPause = 25ms;
+  Duration pause = 2ms;  // a small server is there almost at once
+  while (co_await loop_.sleep(pause)) {
+    pause = std::min(pause * 2, kPause);
+    if (incarnation != incarnation_ || !process_ || machine_.state() == State::kStopping) co_return;
+    const auto found = supervise::find_listener(process_->pid(), port_);
+    if (!found) {
+      if (!std::exchange(warned_, true))
+        owner_.warn(options_.name + ": cannot see who listens on port " + std::to_string(port_) + ": " +
+                    found.error().text());
+      continue;
+    }
+    if (!*found) continue;
+    if ((*found)->foreign) {
+      // Its own bind will fail, if it has not yet; a server that ignores that would never be reached.
+      port_taken_by_other_ = true;
+      terminate(SIGKILL, EventKind::kKilled, "somebody else listens on port " + std::to_string(port_));
+      co_return;
+    }
+    if (!(*found)->proven()) continue;
+    if (!(*found)->loopback_only && !std::exchange(warned_, true)) {
+      owner_.warn(options_.name +
+                  " listens on every address, so others can reach it past the gateway; let it listen on 127.0.0.1");
+    }
+    machine_.on_listening(loop_.now());
+    ipv6_ = (*found)->family == supervise::Listening::Family::kIpv6;
+    note(EventKind::kListening, pid(), "", 0, port_);
+    step();
+    co_return;
+  }
+}
+
+void ReplicaUnit::look() {
+  if (process_) {
+    const auto verdict = table_.observed[options_.slot].verdict.load();
+    if (verdict && verdict->incarnation == incarnation_) {
+      const State before = machine_.state();
+      if (verdict->health == plane::Health::kUp) machine_.on_healthy(loop_.now());
+      if (verdict->health == plane::Health::kDown) machine_.on_unhealthy(loop_.now());
+      const State after = machine_.state();
+      if (before != after && after == State::kReady)
+        note(EventKind::kReady, pid(), "", (loop_.now() - spawned_).count(), port_);
+      if (before != after && after == State::kUnready) note(EventKind::kUnready, pid(), verdict->reason);
+    }
+  }
+  if (machine_.state() == State::kDraining && nothing_in_flight()) machine_.on_drained(loop_.now());
+  step();
+}
+
+// The gateway acts on our wish to drain, and has nothing of it left.
+bool ReplicaUnit::nothing_in_flight() const {
+  if (table_.header.gateway_serving == 0) return true;
+  return table_.header.routes_seen >= routes_version_ && table_.observed[options_.slot].in_flight == 0;
+}
+
+void ReplicaUnit::stop() {
+  machine_.stop(loop_.now());
+  step();
+}
+void ReplicaUnit::start() {
+  machine_.start(loop_.now());
+  step();
+}
+void ReplicaUnit::restart() {
+  machine_.restart(loop_.now());
+  step();
+}
+void ReplicaUnit::stop_without_drain() {
+  machine_.stop(loop_.now());
+  const Order order = machine_.next(loop_.now());
+  if (order != Order::kDrain) obey(order);
+  machine_.on_drained(loop_.now());
+  step();
+}
+void ReplicaUnit::kill_at_once() {
+  if (process_) (void)process_->signal(SIGKILL);
+}
+
+// Writes our record when it has changed, and lets the gateway know.
+void ReplicaUnit::publish() {
+  const State state = machine_.state();
+  if (state != published_) since_ = loop_.now();
+  plane::Route route{.incarnation = incarnation_,
+                     .since_ns = since_.since_boot.count(),
+                     .spawned_ns = spawned_.since_boot.count(),
+                     .restarts = machine_.restarts(),
+                     .pid = static_cast<std::uint32_t>(pid()),
+                     .port = port_,
+                     .wanted = machine_.wants_route() ? Wanted::kServe
+                               : process_             ? Wanted::kDrain
+                                                      : Wanted::kAbsent,
+                     .state = static_cast<std::uint8_t>(state),
+                     .ipv6 = static_cast<std::uint8_t>(ipv6_ ? 1 : 0)};
+  plane::set_field(route.name, options_.name);
+  const auto before = table_.routes[options_.slot].load();
+  if (before && std::memcmp(&*before, &route, sizeof route) == 0) return;
+  published_ = state;
+  table_.routes[options_.slot].store(route);
+  routes_version_ = table_.header.routes_version.fetch_add(1) + 1;
+  owner_.routes_changed();
+}
+
+void ReplicaUnit::note(EventKind kind, pid_t pid, std::string_view text, std::int64_t a, std::int64_t b) {
+  plane::Event event{.at_ns = loop_.now().since_boot.count(),
+                     .kind = kind,
+                     .replica = static_cast<std::uint16_t>(options_.slot),
+                     .pid = static_cast<std::uint32_t>(pid),
+                     .incarnation = incarnation_,
+                     .a = a,
+                     .b = b};
+  event.set_text(text);
+  owner_.note(event);
+}
+
+}  // namespace nines::app
