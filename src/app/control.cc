@@ -117,7 +117,7 @@ class Reporter {
   const WallTime wall_;
 };
 
-http::Response json_response(json::value value, int status = 200) {
+http::Response json_response(const json::value& value, int status = 200) {
   return {.status = status, .body = json::serialize(value) + "\n"};
 }
 

@@ -100,7 +100,7 @@ std::string run_folder(const std::string& state) {
 
 // $XDG_STATE_HOME, or ~/.local/state: where a program keeps what outlives it and is no configuration.
 Result<std::string> user_state_folder() {
-  const std::string xdg = environment("XDG_STATE_HOME");
+  std::string xdg = environment("XDG_STATE_HOME");
   if (xdg.starts_with('/')) return xdg;
   std::string home = environment("HOME");
   if (!home.starts_with('/')) {

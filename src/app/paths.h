@@ -1,12 +1,13 @@
 // Where a service keeps its things. Everything follows from the configuration file and `--state`.
 //
 //   FOLDER/nines.yaml        the configuration; FOLDER is the working directory of the replicas
-//   STATE (FOLDER/.nines)/   lock, service.json, logs/REPLICA.log, logs/nines.log
+//   STATE (FOLDER/.nines)/   lock, service.json, logs/REPLICA.log, logs/nines.log, run -> RUN while there is one
 //   RUN/                     sockets and FIFOs: short, since a socket's path has 107 bytes at most, and gone with the
-//   service
+//                            service
 //
-// RUN is $XDG_RUNTIME_DIR/nines-HASH, or /run/nines-HASH for root, or /tmp/nines-UID-HASH, HASH being of STATE's real
-// path: whoever knows the state folder finds the sockets.
+// RUN is $XDG_RUNTIME_DIR/nines-HASH if that folder is ours, or /run/nines-HASH for root, or /tmp/nines-UID-HASH, HASH
+// being of STATE's real path. The link in STATE comes first: cron, sudo and a login shell have different environments,
+// and whoever knows the state folder finds the sockets.
 #pragma once
 
 #include <string>

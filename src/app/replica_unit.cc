@@ -114,7 +114,7 @@ void ReplicaUnit::spawn() {
   machine_.on_spawned(loop_.now());
   publish();
   note(EventKind::kSpawned, pid());
-  tasks_.start(await_exit(incarnation_));
+  tasks_.start(await_exit());
   tasks_.start(await_listening(incarnation_));
 }
 
@@ -125,15 +125,17 @@ void ReplicaUnit::terminate(int signal, EventKind kind, std::string_view why) {
   if (auto sent = process_->signal(signal); !sent) owner_.warn(options_.name + ": " + sent.error().text());
 }
 
-Task<void> ReplicaUnit::await_exit(std::uint64_t incarnation) {
-  net::FdEvent gone(loop_, process_->pidfd());
-  while (incarnation == incarnation_) {
-    if (const auto exit = process_->try_reap()) {
-      ended(*exit);
-      co_return;
+Task<void> ReplicaUnit::await_exit() {
+  std::optional<supervise::Exit> exit;
+  {
+    // Gone before ended() closes the pidfd: the next process may get the same number, and this would then take that one
+    // out of the loop.
+    net::FdEvent gone(loop_, process_->pidfd());
+    while (!(exit = process_->try_reap())) {
+      if (!co_await gone.readable()) co_return;
     }
-    if (!co_await gone.readable()) co_return;
   }
+  ended(*exit);
 }
 
 void ReplicaUnit::ended(const supervise::Exit& exit) {
@@ -180,7 +182,7 @@ Task<void> ReplicaUnit::await_listening(std::uint64_t incarnation) {
     }
     machine_.on_listening(loop_.now());
     ipv6_ = (*found)->family == supervise::Listening::Family::kIpv6;
-    note(EventKind::kListening, pid(), "", 0, port_);
+    note(EventKind::kListening, pid(), "", port_);
     step();
     co_return;
   }

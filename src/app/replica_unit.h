@@ -71,7 +71,7 @@ class ReplicaUnit final : private net::Timer {
   void obey(supervise::Order order);
   void spawn();
   void terminate(int signal, plane::EventKind kind, std::string_view why);
-  Task<void> await_exit(std::uint64_t incarnation);
+  Task<void> await_exit();
   Task<void> await_listening(std::uint64_t incarnation);
   void ended(const supervise::Exit& exit);
   void publish();

@@ -26,6 +26,10 @@ Result<std::vector<Fd>> open_listeners(const config::Config& config) {
   return listeners;
 }
 
+Outcome failed(const Error& error) {
+  return {.exit_status = 1, .message = error.text(), .log_tail = {}, .log_file = {}};
+}
+
 Task<Outcome> run_with_control(Supervisor& supervisor, std::unique_ptr<net::Listener> socket) {
   http::Server control(supervisor.loop(), control_handler(supervisor),
                        {.body_bytes = 64 * 1024, .connections = 64, .keep_alive = 5s});
@@ -47,17 +51,17 @@ Outcome run_service(const Service& service, const Listener& listener) {
   pthread_sigmask(SIG_BLOCK, &blocked, nullptr);
 
   auto listeners = open_listeners(service.config);
-  if (!listeners) return {.exit_status = 1, .message = listeners.error().text(), .log_tail = {}};
+  if (!listeners) return failed(listeners.error());
   auto table = plane::Plane::create();
-  if (!table) return {.exit_status = 1, .message = table.error().text(), .log_tail = {}};
+  if (!table) return failed(table.error());
   const auto address = net::Address::unix_path(service.paths.control_socket());
-  if (!address) return {.exit_status = 1, .message = address.error().text(), .log_tail = {}};
+  if (!address) return failed(address.error());
 
   Outcome outcome;
   {
     Supervisor supervisor(service, listener, std::move(*table), std::move(*listeners));
     auto socket = supervisor.loop().listen(*address);
-    if (!socket) return {.exit_status = 1, .message = socket.error().text(), .log_tail = {}};
+    if (!socket) return failed(socket.error());
     ::chmod(service.paths.control_socket().c_str(), 0600);
     outcome = supervisor.loop().run(run_with_control(supervisor, std::move(*socket)));
   }

@@ -33,6 +33,7 @@ struct Outcome {
   int exit_status = 0;  // 0 stopped as wished; 1 never ready, port in use; 2 the command cannot be executed
   std::string message;  // one clear message when not 0
   std::vector<std::string> log_tail;  // last lines of the replica's log, when it explains the message
+  std::string log_file;               // the log they are from
 };
 
 // Runs until the service is down, with nothing of it left. SIGINT and SIGTERM do what `nines down` does; a second one

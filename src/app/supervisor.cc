@@ -294,18 +294,14 @@ void Supervisor::spawn_failed(const Error& error) {
 }
 
 void Supervisor::never_ready_in_time() {
-  ++too_late_;
+  fleet_.on_too_late();
   judge();
 }
 
 // Whether the start has failed for good.
 void Supervisor::judge() {
   if (phase_ == Phase::kStopping) return;
-  auto verdict = fleet_.verdict(0);
-  if (verdict.outcome == supervise::Outcome::kGoesOn && !fleet_.ever_ready() &&
-      too_late_ >= service_.config.replicas.count) {
-    verdict = {supervise::Outcome::kGaveUp, supervise::Reason::kNone, 1};
-  }
+  const auto verdict = fleet_.verdict(static_cast<int>(replicas_.size()));
   if (verdict.outcome != supervise::Outcome::kGaveUp) return;
   verdict_ = verdict;
   wish_down("nines, since it cannot be started");
@@ -320,7 +316,7 @@ Outcome Supervisor::outcome() const {
   if (verdict_.outcome != supervise::Outcome::kGaveUp) return {};
   const std::string command = service_.config.replicas.command.front();
   const std::string startup = format_duration(service_.config.replicas.health.startup);
-  Outcome result{.exit_status = verdict_.exit_status, .message = "", .log_tail = {}};
+  Outcome result{.exit_status = verdict_.exit_status, .message = "", .log_tail = {}, .log_file = {}};
   switch (verdict_.reason) {
     case supervise::Reason::kCannotExecute: result.message = last_error_; return result;
     case supervise::Reason::kCrashAtStart:
@@ -330,11 +326,13 @@ Outcome Supervisor::outcome() const {
       result.message = "`" + command + "` does not listen on the port it is given ({port}); gave up";
       break;
     case supervise::Reason::kNone:
+    case supervise::Reason::kNeverReady:
       result.message = "no replica was ready within " + startup + " (replicas.health.startup); gave up";
       break;
   }
   for (const auto& replica : replicas_) {
     result.log_tail = supervise::tail_lines(replica->log_file(), 10).value_or(std::vector<std::string>());
+    result.log_file = replica->log_file();
     if (!result.log_tail.empty()) break;
   }
   return result;

@@ -95,7 +95,6 @@ class Supervisor final : private ReplicaUnit::Owner {
   supervise::Verdict verdict_;
   std::string stopped_by_;
   std::string last_error_;  // of a spawn, for the message when nothing can be started
-  int too_late_ = 0;        // replicas that were not ready within the startup deadline
   TaskGroup tasks_;
 };
 

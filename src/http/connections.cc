@@ -4,7 +4,8 @@
 
 namespace nines::http {
 
-Connections::Connections(net::Loop& loop, std::size_t limit, Each each) : loop_(loop), limit_(limit), each_(std::move(each)) {}
+Connections::Connections(net::Loop& loop, std::size_t limit, Each each)
+    : loop_(loop), limit_(limit), each_(std::move(each)) {}
 
 void Connections::serve(std::unique_ptr<net::Listener> listener) { accepting_.start(accept(std::move(listener))); }
 

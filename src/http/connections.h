@@ -27,8 +27,8 @@ class Connections {
   // Waits for the next request on a connection, without a buffer. False: none will come.
   Task<bool> next_request(net::Stream& stream, MessageReader& reader, Duration keep_alive);
 
-  // Stops accepting, closes connections that wait for a request, lets begun requests be answered, and returns when the last
-  // connection has gone. After `patience` it cancels what is left.
+  // Stops accepting, closes connections that wait for a request, lets begun requests be answered, and returns when the
+  // last connection has gone. After `patience` it cancels what is left.
   Task<void> drain(Duration patience);
   // Answers say `Connection: close` from now on.
   bool draining() const { return draining_; }
@@ -49,8 +49,8 @@ class Connections {
   CancelScope idle_{&connections_.scope()};  // of the connections that wait for a request
 };
 
-// Ends a connection after an answer without taking the answer with it: closing with unread bytes would reset it. Says that we
-// are done, and reads on until the client is, one second at most.
+// Ends a connection after an answer without taking the answer with it: closing with unread bytes would reset it. Says
+// that we are done, and reads on until the client is, one second at most.
 Task<void> close_gently(net::Stream& stream);
 
 }  // namespace nines::http

@@ -60,7 +60,7 @@ struct MessageReader::State {
 };
 
 const llhttp_settings_t& MessageReader::State::settings() {
-  static const llhttp_settings_t instance = [] {
+  static const llhttp_settings_t kSettings = [] {
     llhttp_settings_t s;
     llhttp_settings_init(&s);
     s.on_url =
@@ -105,7 +105,7 @@ const llhttp_settings_t& MessageReader::State::settings() {
     };
     return s;
   }();
-  return instance;
+  return kSettings;
 }
 
 void MessageReader::State::reset_parser() {

@@ -46,7 +46,7 @@ struct Route {
   std::uint8_t state = 0;  // supervise::State, for people: the gateway goes by `wanted`
   std::uint8_t ipv6 = 0;   // 1: it listens on ::1 only
   std::uint8_t unused[7] = {};
-  char name[40] = "";
+  char name[72] = "";
   char socket[104] = "";  // path of a Unix socket
 };
 

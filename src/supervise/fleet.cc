@@ -22,6 +22,8 @@ void Fleet::on_spawn_failed(Code code) {
     ++quick_exits_;
 }
 
+void Fleet::on_too_late() { ++too_late_; }
+
 void Fleet::on_ready() { ever_ready_ = true; }
 
 void Fleet::stop() { stopping_ = true; }
@@ -34,6 +36,8 @@ Verdict Fleet::verdict(int not_stopped) const {
   if (quick_exits_ >= limits_.quick_exits_max) return {Outcome::kGaveUp, Reason::kCrashAtStart, 1};
   // Five free ports in a row, all taken: the command does not listen where it is told to.
   if (port_clashes_ >= limits_.quick_exits_max) return {Outcome::kGaveUp, Reason::kPortInUse, 1};
+  // As many as there are have had their whole startup time.
+  if (too_late_ >= replica_count_) return {Outcome::kGaveUp, Reason::kNeverReady, 1};
   return {};
 }
 

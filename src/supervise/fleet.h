@@ -25,7 +25,7 @@ struct FleetLimits {
 };
 
 enum class Outcome : std::uint8_t { kGoesOn, kDone, kGaveUp };
-enum class Reason : std::uint8_t { kNone, kCrashAtStart, kPortInUse, kCannotExecute };
+enum class Reason : std::uint8_t { kNone, kCrashAtStart, kPortInUse, kNeverReady, kCannotExecute };
 
 struct Verdict {
   Outcome outcome = Outcome::kGoesOn;
@@ -44,6 +44,8 @@ class Fleet {
   // An error from spawn(). kNotFound, kRefused and kInvalid mean that trying again cannot help; the rest (out
   // of processes, of memory) counts as a quick exit.
   void on_spawn_failed(Code code);
+  // A replica was killed at its startup deadline.
+  void on_too_late();
   void on_ready();
   void stop();  // a person ends the service
 
@@ -59,6 +61,7 @@ class Fleet {
   int replica_count_;
   int quick_exits_ = 0;
   int port_clashes_ = 0;
+  int too_late_ = 0;
   bool cannot_execute_ = false;
   bool ever_ready_ = false;
   bool stopping_ = false;

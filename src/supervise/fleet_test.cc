@@ -8,7 +8,7 @@ namespace nines::supervise {
 namespace {
 
 // q quick exit · e exit at the very limit of quick · s slow exit · o ordered exit · p port clash · f fork fails · n
-// command not found · d permission denied · r ready · S stop
+// command not found · d permission denied · t too late · r ready · S stop
 Verdict play(std::string_view script, int not_stopped = 3) {
   Fleet fleet(3);
   for (char step : script) {
@@ -21,6 +21,7 @@ Verdict play(std::string_view script, int not_stopped = 3) {
     if (step == 'n') fleet.on_spawn_failed(Code::kNotFound);
     if (step == 'd') fleet.on_spawn_failed(Code::kRefused);
     if (step == 'i') fleet.on_spawn_failed(Code::kInvalid);
+    if (step == 't') fleet.on_too_late();
     if (step == 'r') fleet.on_ready();
     if (step == 'S') fleet.stop();
   }
@@ -30,7 +31,7 @@ Verdict play(std::string_view script, int not_stopped = 3) {
 TEST_CASE("fleet: when a start has failed, and when it is never given up") {
   constexpr Verdict on{}, done{Outcome::kDone, Reason::kNone, 0};
   constexpr Verdict crash{Outcome::kGaveUp, Reason::kCrashAtStart, 1}, port{Outcome::kGaveUp, Reason::kPortInUse, 1},
-      command{Outcome::kGaveUp, Reason::kCannotExecute, 2};
+      command{Outcome::kGaveUp, Reason::kCannotExecute, 2}, late{Outcome::kGaveUp, Reason::kNeverReady, 1};
   struct Row {
     std::string why;
     std::string_view script;
@@ -57,6 +58,9 @@ TEST_CASE("fleet: when a start has failed, and when it is never given up") {
       {"taken ports are no crash", "ppppqqqq", on},
       {"a command that never gets its port", "ppppp", port},
       {"ports taken later are retried for ever", "rpppppppp", on},
+      {"two of three were not ready in time: the third may be", "tt", on},
+      {"all three were not", "ttt", late},
+      {"one was, so the others are tried for ever", "rtttttt", on},
       {"stopping takes its time", "rS", on, 1},
       {"all stopped: done", "rS", done, 0},
       {"a person's stop is no failure, even of a broken start", "qqqqqS", done, 0},

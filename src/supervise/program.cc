@@ -29,7 +29,7 @@ std::string path_variable(const Command& command) {
 
 Result<std::filesystem::path> working_directory(const Command& command) {
   std::error_code error;
-  const auto absolute = std::filesystem::absolute(command.directory.empty() ? "." : command.directory, error);
+  auto absolute = std::filesystem::absolute(command.directory.empty() ? "." : command.directory, error);
   if (error) return failure(os_error(error.value(), "find the working directory " + in_quotes(command.directory)));
   struct stat status{};
   if (::stat(absolute.c_str(), &status) != 0)
@@ -66,7 +66,7 @@ Result<std::filesystem::path> find_in_path(std::string_view name, std::string_vi
   std::optional<Error> closest;  // found, but not executable: more useful than "not found"
   for (std::string_view rest = path;;) {
     const auto colon = rest.find(':');
-    const auto file = directory / rest.substr(0, colon) / name;
+    auto file = directory / rest.substr(0, colon) / name;
     auto checked = check_executable(file);
     if (checked) return file;
     if (checked.error().code() == Code::kRefused && !closest) closest = std::move(checked.error());

@@ -1,0 +1,214 @@
+#include "cli/arguments.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "base/text.h"
+#include "cli/help_text.h"
+#include "cli/version.h"
+#include "config/values.h"
+
+namespace nines::cli {
+namespace {
+
+constexpr std::size_t kLinesMax = 100'000;
+
+constexpr std::array<std::string_view, 11> kCommands = {"run",  "check", "up",   "down",    "status", "ps",
+                                                        "logs", "start", "stop", "restart", "help"};
+// Of the same program, later: a person who read about them should not be told of a typo.
+constexpr std::array<std::string_view, 23> kPlanned = {
+    "init",        "gateway", "reload",  "upgrade", "deploy", "rollback", "backup", "restore",
+    "spof",        "drill",   "report",  "explain", "sla",    "runbook",  "calc",   "incident",
+    "maintenance", "alert",   "witness", "export",  "drain",  "undrain",  "weight"};
+
+std::unexpected<Reply> complain(std::string text) {
+  return std::unexpected(Reply{kWrong, "nines: " + std::move(text)});
+}
+
+std::string in_quotes(std::string_view text) { return "`" + std::string(text) + "`"; }
+
+bool takes_value(std::string_view option) { return option == "-c" || option == "--config" || option == "--state"; }
+
+// Where the command's name is, or the end.
+std::size_t find_command(std::span<const std::string> arguments) {
+  std::size_t at = 0;
+  while (at < arguments.size() && arguments[at].starts_with('-')) at += takes_value(arguments[at]) ? 2 : 1;
+  return std::min(at, arguments.size());
+}
+
+// Every option of every command, held where CLI11 writes them.
+struct Parser {
+  Parser();
+
+  CLI::App app{"nines keeps an AI API up, and proves how up it is.", "nines"};
+  GlobalOptions global;
+  CheckOptions check;
+  UpOptions up;
+  RunOptions run;
+  DownOptions down;
+  StatusOptions status;
+  PsOptions ps;
+  LogsOptions logs;
+  std::string timeout;
+  std::string replica;
+  CLI::Option* config = nullptr;
+};
+
+Parser::Parser() {
+  constexpr std::size_t kOptionColumn = 26;
+  app.get_formatter()->column_width(kOptionColumn);
+  app.set_version_flag("--version", "nines " + std::string(kVersion), "Print the version");
+  config = app.add_option("-c,--config", global.config, "The configuration (nines.yaml)")->type_name("FILE");
+  app.add_option("--state", global.state, "The folder for lock and logs (.nines beside the file)")->type_name("DIR");
+  app.fallthrough();
+  app.allow_extras();
+
+  const auto add = [&](const char* name, const char* what) {
+    CLI::App* command = app.add_subcommand(name, what);
+    command->fallthrough();
+    command->allow_extras();
+    return command;
+  };
+  auto* c = add("run", "Keep a command up, without a file: nines run [OPTIONS] -- COMMAND, with {port} in it");
+  c->footer("Everything after -- is the command; {port} in it becomes the port of each replica.");
+  c->add_option("--replicas", run.replicas, "How many (1)")->type_name("N");
+  c->add_option("--listen", run.listen, "Where clients come to (127.0.0.1:8000)")->type_name("ADDR");
+  c->add_option("--health", run.health, "Ask this path whether a replica is well (else: a TCP connect)")
+      ->type_name("PATH");
+  c->add_option("--name", run.name, "Name of the service (the folder's)")->type_name("NAME");
+
+  c = add("check", "Say whether the configuration is right, and what it would run");
+  c->add_flag("--json", check.json, "As JSON");
+  c = add("up", "Start the service and keep it up");
+  c->add_flag("--detach", up.detach, "Return once it is up, and keep it up in the background");
+  c = add("down", "End the service, once requests in flight are answered");
+  c->add_option("--timeout", timeout, "How long to wait for it (2m)")->type_name("DURATION");
+
+  c = add("status", "Show how the service is");
+  c->add_flag("--json", status.json, "As JSON");
+  c->add_flag("--watch", status.watch, "Show it again each second, until Ctrl-C");
+  c = add("ps", "List the processes");
+  c->add_flag("--json", ps.json, "As JSON");
+  c = add("logs", "Print the last lines the replicas wrote");
+  c->add_flag("-f,--follow", logs.follow, "Go on with what they write, until Ctrl-C");
+  c->add_flag("--json", logs.json, "Each line as a JSON object");
+  c->add_option("--lines", logs.lines, "How many of each replica (50)")->type_name("N");
+  c->add_option("REPLICA", logs.replicas, "Only these");
+
+  add("start", "Start a replica that was stopped")->add_option("REPLICA", replica, "Which");
+  add("stop", "Stop one replica, until it is started again")->add_option("REPLICA", replica, "Which");
+  add("restart", "Restart one replica")->add_option("REPLICA", replica, "Which");
+  app.require_subcommand(0, 1);
+}
+
+std::unexpected<Reply> unknown_command(std::string_view name) {
+  if (std::ranges::find(kPlanned, name) != kPlanned.end())
+    return complain(in_quotes("nines " + std::string(name)) + " does not exist in this version yet");
+  std::vector<std::string_view> all(kCommands.begin(), kCommands.end());
+  all.insert(all.end(), kPlanned.begin(), kPlanned.end());
+  const auto meant = nearest(name, all);
+  return complain(
+      "there is no command " + in_quotes(name) +
+      (meant ? "; did you mean " + in_quotes("nines " + std::string(*meant)) + "?" : "; `nines --help` lists them"));
+}
+
+// What nobody took, said about the first such word.
+std::unexpected<Reply> unknown_word(const CLI::App& command, const CLI::App& app, const std::string& word) {
+  const std::string name = "nines " + command.get_name();
+  std::vector<std::string> options;
+  for (const CLI::App* level : {&command, &app}) {
+    for (const CLI::Option* option : level->get_options()) {
+      for (const std::string& known : option->get_lnames()) options.push_back("--" + known);
+      for (const std::string& known : option->get_snames()) options.push_back("-" + known);
+    }
+  }
+  const std::vector<std::string_view> known(options.begin(), options.end());
+  const auto meant = word.starts_with('-') ? nearest(word, known) : std::nullopt;
+  std::string fix = meant ? "did you mean " + in_quotes(*meant) + "?" : "see " + in_quotes(name + " --help");
+  if (command.get_name() == "run" && !word.starts_with('-')) fix = "put -- before the command: nines run -- " + word;
+  return complain(in_quotes(name) + " does not take " + in_quotes(word) + "; " + fix);
+}
+
+std::expected<Command, Reply> command_of(const std::string& name, Parser& parser) {
+  if (name == "check") return parser.check;
+  if (name == "up") return parser.up;
+  if (name == "status") return parser.status;
+  if (name == "ps") return parser.ps;
+  if (name == "run") {
+    if (!parser.run.command.empty()) return std::move(parser.run);
+    return complain("`nines run` needs a command after --, such as: nines run -- my-server --port {port}");
+  }
+  if (name == "logs") {
+    if (parser.logs.lines <= kLinesMax) return std::move(parser.logs);
+    return complain("--lines: at most " + std::to_string(kLinesMax) + "; read the files themselves for more");
+  }
+  if (name == "down") {
+    if (parser.timeout.empty()) return parser.down;
+    const auto timeout = config::parse_duration(parser.timeout);
+    if (!timeout) return complain("--timeout: " + timeout.error().text());
+    return DownOptions{*timeout};
+  }
+  if (parser.replica.empty()) {
+    return complain("name the replica: nines " + name + " REPLICA; `nines ps` lists them" +
+                    (name == "stop" ? ", `nines down` ends the whole service" : ""));
+  }
+  return ReplicaOptions{name, std::move(parser.replica)};
+}
+
+// CLI11 wants them in reverse.
+std::vector<std::string> reversed(std::span<const std::string> arguments) {
+  return {arguments.rbegin(), arguments.rend()};
+}
+
+std::expected<Invocation, Reply> parse_command(const std::string& name, std::span<const std::string> arguments) {
+  Parser parser;
+  const CLI::App* command = parser.app.get_subcommand(name);
+  // Cut here rather than by CLI11, so that the command's own words are never looked at.
+  if (name == "run") {
+    const auto mark = std::ranges::find(arguments, "--");
+    if (mark != arguments.end()) parser.run.command.assign(mark + 1, arguments.end());
+    arguments = arguments.first(static_cast<std::size_t>(mark - arguments.begin()));
+  }
+  try {
+    parser.app.parse(reversed(arguments));
+  } catch (const CLI::CallForHelp&) {
+    return std::unexpected(Reply{kDone, std::string(trim(command->help("nines")))});
+  } catch (const CLI::CallForVersion& version) {
+    return std::unexpected(Reply{kDone, version.what()});
+  } catch (const CLI::ParseError& error) {
+    return complain(in_quotes("nines " + name) + ": " + error.what() + "; see " +
+                    in_quotes("nines " + name + " --help"));
+  }
+  if (const auto left = parser.app.remaining(true); !left.empty())
+    return unknown_word(*command, parser.app, left.front());
+  auto parsed = command_of(name, parser);
+  if (!parsed) return std::unexpected(std::move(parsed.error()));
+  parser.global.config_given = !parser.config->empty();
+  return Invocation{std::move(parser.global), std::move(*parsed)};
+}
+
+// `nines --version`, `nines -h`, and what is neither.
+std::unexpected<Reply> without_command(std::span<const std::string> arguments) {
+  if (arguments.empty()) return std::unexpected(Reply{kWrong, std::string(kHelp)});
+  for (const std::string& word : arguments) {
+    if (word == "--version") return std::unexpected(Reply{kDone, "nines " + std::string(kVersion)});
+    if (word == "-h" || word == "--help") return std::unexpected(Reply{kDone, std::string(kHelp)});
+  }
+  return complain("there is no command in " + in_quotes("nines " + arguments.front()) + "; `nines --help` lists them");
+}
+
+}  // namespace
+
+std::expected<Invocation, Reply> parse_arguments(std::span<const std::string> arguments) {
+  const std::size_t at = find_command(arguments);
+  if (at == arguments.size()) return without_command(arguments);
+  const std::string& name = arguments[at];
+  if (std::ranges::find(kCommands, name) == kCommands.end()) return unknown_command(name);
+  if (name != "help") return parse_command(name, arguments);
+  if (at + 1 == arguments.size()) return std::unexpected(Reply{kDone, std::string(kHelp)});
+  return parse_arguments(std::vector{arguments[at + 1], std::string("--help")});
+}
+
+}  // namespace nines::cli

@@ -1,0 +1,79 @@
+// The words after `nines`, as values. Pure: what cannot be understood comes back as text and an exit status, so
+// every complaint is a row in a test.
+#pragma once
+
+#include <expected>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/time.h"
+
+namespace nines::cli {
+
+inline constexpr int kDone = 0;        // as asked
+inline constexpr int kNo = 1;          // the answer is no
+inline constexpr int kWrong = 2;       // wrong usage or configuration, command not found
+inline constexpr int kNotRunning = 3;  // there is nothing to ask
+
+struct GlobalOptions {
+  std::string config = "nines.yaml";
+  bool config_given = false;
+  std::string state;  // empty: the default
+};
+
+struct CheckOptions {
+  bool json = false;
+};
+struct UpOptions {
+  bool detach = false;
+};
+struct RunOptions {
+  int replicas = 1;
+  std::string listen = "127.0.0.1:8000";
+  std::optional<std::string> health;  // nullopt: a TCP connect
+  std::optional<std::string> name;
+  std::vector<std::string> command;
+};
+struct DownOptions {
+  Duration timeout = 120s;
+};
+struct StatusOptions {
+  bool json = false;
+  bool watch = false;
+};
+struct PsOptions {
+  bool json = false;
+};
+struct LogsOptions {
+  bool follow = false;
+  bool json = false;
+  std::size_t lines = 50;
+  std::vector<std::string> replicas;  // none: all
+};
+// start, stop and restart of one replica
+struct ReplicaOptions {
+  std::string action;
+  std::string replica;
+};
+
+using Command = std::variant<CheckOptions, UpOptions, RunOptions, DownOptions, StatusOptions, PsOptions, LogsOptions,
+                             ReplicaOptions>;
+
+struct Invocation {
+  GlobalOptions global;
+  Command command;
+};
+
+// What to say instead of doing anything: to stdout with kDone (help, version), to stderr otherwise.
+struct Reply {
+  int exit_status = kWrong;
+  std::string text;  // without a newline at its end
+};
+
+// `arguments` are those after the program's name.
+std::expected<Invocation, Reply> parse_arguments(std::span<const std::string> arguments);
+
+}  // namespace nines::cli

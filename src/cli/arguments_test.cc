@@ -1,0 +1,133 @@
+#include "cli/arguments.h"
+
+#include <doctest/doctest.h>
+
+#include <sstream>
+
+namespace nines::cli {
+namespace {
+
+std::vector<std::string> words(const std::string& line) {
+  std::istringstream in(line);
+  std::vector<std::string> result;
+  for (std::string word; in >> word;) result.push_back(word);
+  return result;
+}
+
+Invocation good(const std::string& line) {
+  CAPTURE(line);
+  auto parsed = parse_arguments(words(line));
+  if (!parsed) FAIL(parsed.error().text);
+  return std::move(*parsed);
+}
+
+template <class T>
+T command(const std::string& line) {
+  return std::get<T>(good(line).command);
+}
+
+TEST_CASE("arguments: what is understood") {
+  CHECK(command<CheckOptions>("check --json").json);
+  CHECK(!command<UpOptions>("up").detach);
+  CHECK(command<UpOptions>("up --detach").detach);
+  CHECK(command<DownOptions>("down").timeout == 120s);
+  CHECK(command<DownOptions>("down --timeout 1.5s").timeout == 1500ms);
+  CHECK(command<StatusOptions>("status --watch").watch);
+  CHECK(command<PsOptions>("ps --json").json);
+  const auto logs = command<LogsOptions>("logs -f --lines 7 a-1 status");
+  CHECK(logs.follow);
+  CHECK(logs.lines == 7);
+  CHECK(logs.replicas == std::vector<std::string>{"a-1", "status"});
+  CHECK(command<LogsOptions>("logs a-1 --follow").lines == 50);
+  CHECK(command<ReplicaOptions>("restart a-1").action == "restart");
+  CHECK(command<ReplicaOptions>("stop a-1").replica == "a-1");
+}
+
+TEST_CASE("arguments: global options stand before or after the command") {
+  for (const char* line :
+       {"-c a.yaml --state s status", "status -c a.yaml --state s", "--config=a.yaml status --state=s"}) {
+    const Invocation invocation = good(line);
+    CHECK(invocation.global.config == "a.yaml");
+    CHECK(invocation.global.config_given);
+    CHECK(invocation.global.state == "s");
+  }
+  CHECK(good("status").global.config == "nines.yaml");
+  CHECK(!good("status").global.config_given);
+}
+
+TEST_CASE("arguments: run takes everything after -- as it stands") {
+  const auto run =
+      command<RunOptions>("run --replicas 3 --listen :80 --health /h --name x -- srv --port {port} -- --json -h");
+  CHECK(run.replicas == 3);
+  CHECK(run.listen == ":80");
+  CHECK(run.health == "/h");
+  CHECK(run.name == "x");
+  CHECK(run.command == words("srv --port {port} -- --json -h"));
+  CHECK(!command<RunOptions>("run -- srv").health);
+}
+
+TEST_CASE("arguments: what is not understood says what to do") {
+  struct Row {
+    const char* line;
+    const char* said;
+  };
+  const Row rows[] = {
+      {"statsu", "nines: there is no command `statsu`; did you mean `nines status`?"},
+      {"bakcup", "nines: there is no command `bakcup`; did you mean `nines backup`?"},
+      {"frobnicate", "nines: there is no command `frobnicate`; `nines --help` lists them"},
+      {"backup now", "nines: `nines backup` does not exist in this version yet"},
+      {"weight a-1 5", "nines: `nines weight` does not exist in this version yet"},
+      {"--state s drain", "nines: `nines drain` does not exist in this version yet"},
+      {"status --jsn", "nines: `nines status` does not take `--jsn`; did you mean `--json`?"},
+      {"up --frobnicate", "nines: `nines up` does not take `--frobnicate`; see `nines up --help`"},
+      {"status down", "nines: `nines status` does not take `down`; see `nines status --help`"},
+      {"stop",
+       "nines: name the replica: nines stop REPLICA; `nines ps` lists them, `nines down` ends the whole service"},
+      {"start", "nines: name the replica: nines start REPLICA; `nines ps` lists them"},
+      {"run", "nines: `nines run` needs a command after --, such as: nines run -- my-server --port {port}"},
+      {"run --", "nines: `nines run` needs a command after --, such as: nines run -- my-server --port {port}"},
+      {"run srv {port}", "nines: `nines run` does not take `srv`; put -- before the command: nines run -- srv"},
+      {"logs --lines 100001", "nines: --lines: at most 100000; read the files themselves for more"},
+      {"--jsno", "nines: there is no command in `nines --jsno`; `nines --help` lists them"},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.line);
+    const auto parsed = parse_arguments(words(row.line));
+    REQUIRE(!parsed);
+    CHECK(parsed.error().text == row.said);
+    CHECK(parsed.error().exit_status == kWrong);
+  }
+}
+
+TEST_CASE("arguments: values that cannot be read name their option") {
+  for (const char* line : {"run --replicas many -- x", "logs --lines -3", "down --timeout 5", "status -c"}) {
+    CAPTURE(line);
+    const auto parsed = parse_arguments(words(line));
+    REQUIRE(!parsed);
+    CHECK(parsed.error().exit_status == kWrong);
+    CHECK(parsed.error().text.contains(line[0] == 's' ? "FILE" : "--"));
+  }
+}
+
+TEST_CASE("arguments: help and version") {
+  struct Row {
+    const char* line;
+    int exit_status;
+    const char* contains;
+  };
+  const Row rows[] = {
+      {"", kWrong, "Examples:"},           {"-h", kDone, "Examples:"},          {"help", kDone, "restart"},
+      {"--version", kDone, "nines 0."},    {"status --help", kDone, "--watch"}, {"help logs", kDone, "--follow"},
+      {"run --help", kDone, "--replicas"},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.line);
+    const auto parsed = parse_arguments(words(row.line));
+    REQUIRE(!parsed);
+    CHECK(parsed.error().exit_status == row.exit_status);
+    CHECK(parsed.error().text.contains(row.contains));
+  }
+}
+
+}  // namespace
+}  // namespace nines::cli

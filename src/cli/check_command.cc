@@ -1,0 +1,37 @@
+#include <cstdio>
+
+#include "cli/commands.h"
+#include "cli/service_setup.h"
+#include "cli/summary.h"
+
+namespace nines::cli {
+namespace {
+
+int report(const std::vector<config::Problem>& problems, const std::string& file, bool json) {
+  if (json) {
+    std::printf("%s\n", problems_json(problems, file).c_str());
+  } else {
+    std::fputs(describe_problems(problems, file).c_str(), stderr);
+  }
+  return kWrong;
+}
+
+}  // namespace
+
+int perform(const GlobalOptions& global, const CheckOptions& options) {
+  auto config = config::load(global.config);
+  if (!config) return report(config.error(), global.config, options.json);
+  const auto paths = app::find_paths(global.config, global.state);
+  if (!paths) return say(refuse(kWrong, paths.error().text()).error());
+  if (!config->service) config->service = service_name_of(paths->folder);
+  const auto program = find_command(*config, paths->folder);
+  if (!program) {
+    const config::Problem problem{{.line = 0, .column = 1}, {"replicas.command: " + program.error().text(), ""}, ""};
+    return report({problem}, global.config, options.json);
+  }
+  if (options.json) return say({kDone, summary_json(*config, global.config, *program)});
+  std::fputs(summary_text(*config, global.config, *program).c_str(), stdout);
+  return kDone;
+}
+
+}  // namespace nines::cli

@@ -1,0 +1,21 @@
+// What each command does: one function, in a file of its own (up_command.cc, …). It prints, and returns the exit
+// status. Blocks until it is done.
+#pragma once
+
+#include "cli/arguments.h"
+
+namespace nines::cli {
+
+int perform(const GlobalOptions& global, const CheckOptions& options);
+int perform(const GlobalOptions& global, const UpOptions& options);
+int perform(const GlobalOptions& global, const RunOptions& options);
+int perform(const GlobalOptions& global, const DownOptions& options);
+int perform(const GlobalOptions& global, const StatusOptions& options);
+int perform(const GlobalOptions& global, const PsOptions& options);
+int perform(const GlobalOptions& global, const LogsOptions& options);
+int perform(const GlobalOptions& global, const ReplicaOptions& options);
+
+// A reply to stdout (kDone) or stderr; returns its exit status.
+int say(const Reply& reply);
+
+}  // namespace nines::cli

@@ -1,0 +1,75 @@
+#include <cstdio>
+#include <filesystem>
+#include <system_error>
+
+#include "cli/commands.h"
+#include "cli/target.h"
+#include "net/epoll_loop.h"
+
+namespace nines::cli {
+namespace {
+
+constexpr Duration kBetweenLooks = 50ms;
+
+std::string name_of_service(const app::Paths& paths) {
+  const auto status = ask_status(paths);
+  return status && !status->service.empty() ? status->service : "the service";
+}
+
+// What is left to be done after one look.
+enum class Left : std::uint8_t { kToAsk, kToWait, kNothing };
+
+// Asks until somebody has heard it: a service that is just starting has no ears yet.
+Task<Answered<Left>> ask_once(net::Loop& loop, const app::Paths& paths) {
+  const auto answer =
+      co_await app::ask(loop, paths, {.method = "POST", .target = "/v1/down", .body = R"({"by":"nines down"})"});
+  if (answer) co_return Left::kToWait;
+  const auto holder = app::holder_of(paths.lock_file());
+  // It may have left between our two looks.
+  if (!holder) co_return Left::kNothing;
+  if (answer.error().code() == Code::kUnavailable) co_return Left::kToAsk;
+  co_return std::unexpected(explain(answer.error(), paths, holder));
+}
+
+bool is_gone(const app::Paths& paths) {
+  std::error_code ignored;
+  return !std::filesystem::exists(paths.control_socket(), ignored) && !app::holder_of(paths.lock_file());
+}
+
+Reply too_late(const std::string& name, const app::Paths& paths, Duration waited) {
+  const auto holder = app::holder_of(paths.lock_file());
+  std::string text = "nines: " + name + " is not down after " + format_duration(waited) +
+                     ": requests in flight may not be done yet; `nines status` shows them, `nines down` waits on";
+  if (holder.value_or(0) != 0) text += ", and `kill " + std::to_string(*holder) + "` twice ends them at once";
+  return {kNo, std::move(text)};
+}
+
+Task<Reply> end_service(net::Loop& loop, const app::Paths& paths, std::string name, Duration timeout) {
+  const Instant began = loop.now();
+  Left left = Left::kToAsk;
+  while (true) {
+    if (left == Left::kToAsk) {
+      const auto asked = co_await ask_once(loop, paths);
+      if (!asked) co_return asked.error();
+      left = *asked;
+    }
+    const Duration took = loop.now() - began;
+    if (left == Left::kNothing || is_gone(paths))
+      co_return Reply{kDone, name + " is down, after " + format_duration(took)};
+    if (took >= timeout) co_return too_late(name, paths, took);
+    if (!co_await loop.sleep(kBetweenLooks)) co_return Reply{kNo, "nines: interrupted"};
+  }
+}
+
+}  // namespace
+
+int perform(const GlobalOptions& global, const DownOptions& options) {
+  const auto paths = find_service(global);
+  if (!paths) return say(paths.error());
+  if (!app::holder_of(paths->lock_file()))
+    return say(explain(Error(Code::kUnavailable, "nobody holds the lock"), *paths, std::nullopt));
+  net::EpollLoop loop;
+  return say(loop.run(end_service(loop, *paths, name_of_service(*paths), options.timeout)));
+}
+
+}  // namespace nines::cli

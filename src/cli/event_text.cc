@@ -1,0 +1,103 @@
+#include "cli/event_text.h"
+
+namespace nines::cli {
+namespace {
+
+using plane::Event;
+using plane::EventKind;
+
+std::string printable(std::string_view text) {
+  std::string out;
+  for (const char c : text) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
+  return out;
+}
+
+std::string with_reason(std::string words, const std::string& reason) {
+  return reason.empty() ? words : std::move(words) + ": " + reason;
+}
+
+std::string with_pid(std::string words, const Event& event) {
+  return event.pid == 0 ? words : std::move(words) + ", pid " + std::to_string(event.pid);
+}
+
+std::string ready_words(const Event& event) {
+  std::string words = "ready";
+  if (event.a > 0) words += " after " + format_duration(Duration(event.a));
+  if (event.b > 0) words += " on port " + std::to_string(event.b);
+  return with_pid(std::move(words), event);
+}
+
+std::string unrouted_words(const Event& event) {
+  if (event.a <= 0) return "gets no more requests";
+  return "gets no more requests, " + std::to_string(event.a) + (event.a == 1 ? " was" : " were") + " in flight on it";
+}
+
+std::string_view subject_of(const Event& event, std::string_view replica) {
+  switch (event.kind) {
+    case EventKind::kServiceStarted: return event.text[0] != '\0' ? event.text : "service";
+    case EventKind::kServiceStopping: return "service";
+    case EventKind::kGatewayStarted:
+    case EventKind::kGatewayExited: return "gateway";
+    case EventKind::kKeeperStarted:
+    case EventKind::kKeeperExited: return "keeper";
+    default: return replica;
+  }
+}
+
+std::string words_of(const Event& event) {
+  const std::string reason = printable(event.text);
+  switch (event.kind) {
+    case EventKind::kServiceStarted: return "is starting";
+    case EventKind::kServiceStopping: return with_reason("is stopping", reason);
+    case EventKind::kSpawned: return with_pid("started", event);
+    case EventKind::kSpawnFailed: return with_reason("could not be started", reason);
+    case EventKind::kListening: return event.a > 0 ? "listens on port " + std::to_string(event.a) : "listens";
+    case EventKind::kReady: return ready_words(event);
+    case EventKind::kUnready: return with_reason("is not ready any more", reason);
+    // An ordered end is no mishap, however it came about.
+    case EventKind::kExited: return with_reason(event.b == 0 ? "stopped" : "exited", reason);
+    case EventKind::kUnrouted: return unrouted_words(event);
+    case EventKind::kDraining: return "gets no new requests and finishes those it has";
+    case EventKind::kTerminated: return "was asked to end (SIGTERM)";
+    case EventKind::kKilled: return with_reason("was killed (SIGKILL)", reason);
+    case EventKind::kGatewayStarted:
+    case EventKind::kKeeperStarted: return with_pid("started", event);
+    case EventKind::kGatewayExited:
+    case EventKind::kKeeperExited: return with_reason("exited", reason);
+  }
+  return with_reason("event " + std::to_string(static_cast<int>(event.kind)), reason);
+}
+
+}  // namespace
+
+EventText text_of(const Event& event, std::string_view replica) {
+  return {printable(subject_of(event, replica)), words_of(event)};
+}
+
+std::string describe(const Event& event, std::string_view replica) {
+  const EventText text = text_of(event, replica);
+  return text.subject.empty() ? text.words : text.subject + " " + text.words;
+}
+
+Mood mood_of(const Event& event) {
+  switch (event.kind) {
+    case EventKind::kReady: return Mood::kGood;
+    case EventKind::kUnready:
+    case EventKind::kKilled: return Mood::kWarning;
+    case EventKind::kSpawnFailed:
+    case EventKind::kGatewayExited:
+    case EventKind::kKeeperExited: return Mood::kBad;
+    case EventKind::kExited: return event.b == 0 ? Mood::kNeutral : Mood::kBad;
+    default: return Mood::kNeutral;
+  }
+}
+
+std::optional<EventKind> event_kind(std::string_view name) {
+  for (std::uint16_t number = 1; number < 256; ++number) {
+    const auto kind = static_cast<EventKind>(number);
+    if (plane::name_of(kind) == name) return name == "unknown" ? std::nullopt : std::optional(kind);
+  }
+  return std::nullopt;
+}
+
+}  // namespace nines::cli

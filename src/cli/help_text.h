@@ -1,0 +1,34 @@
+#pragma once
+
+#include <string_view>
+
+namespace nines::cli {
+
+// `nines --help`. By hand, because its order is that of a person's first hour.
+inline constexpr std::string_view kHelp = R"(nines keeps an AI API up, and proves how up it is.
+
+usage: nines [-c FILE] [--state DIR] COMMAND [OPTIONS]        nines COMMAND --help
+
+  run [OPTIONS] -- COMMAND   keep a command up, without a file; {port} in it is the port of each replica
+  check                      say whether nines.yaml is right, and what it would run
+  up [--detach]              start the service and keep it up
+  down                       end the service, once requests in flight are answered
+
+  status [--watch]           show how the service is
+  ps                         list the processes
+  logs [-f] [REPLICA ...]    print the last lines the replicas wrote
+  start|stop|restart REPLICA
+
+  -c, --config FILE          the configuration; default nines.yaml
+  --state DIR                the folder for lock and logs; default .nines beside the configuration
+  --version
+
+Examples:
+  nines run --replicas 3 --health /health -- my-server --port {port}
+  nines up --detach && nines status
+  nines logs -f
+
+Every command that shows something takes --json.
+Exit status: 0 as asked; 1 the answer is no; 2 wrong usage or configuration, command not found; 3 not running.)";
+
+}  // namespace nines::cli

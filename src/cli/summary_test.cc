@@ -1,0 +1,64 @@
+#include "cli/summary.h"
+
+#include <doctest/doctest.h>
+
+namespace nines::cli {
+namespace {
+
+config::Config config(const std::string& yaml) {
+  auto parsed = config::parse(yaml);
+  REQUIRE(parsed);
+  parsed->service = "language-id";
+  return *parsed;
+}
+
+const char* const kFull = R"(objective: 99.9%
+listen: [127.0.0.1:8000, "[::1]:8000"]
+replicas:
+  count: 3
+  command: [serve, "{port}", "two words", "it's"]
+  health: {rise: 1}
+routes: [{path: /classify, replay: safe}, {path: /learn}]
+)";
+
+TEST_CASE("summary: what would run") {
+  CHECK(summary_text(config(kFull), "nines.yaml", "/usr/bin/serve") == R"(nines.yaml is right. `nines up` would run
+
+  service    language-id
+  objective  99.9%
+  listen     http://127.0.0.1:8000
+             http://[::1]:8000
+  replicas   3 × serve {port} 'two words' 'it'\''s'
+  command    /usr/bin/serve
+  health     GET /health every 2s, at most 1s; in after 1 success, out after 3 failures in a row; 10m to start
+  routes     /classify, sent again elsewhere after a failure
+             /learn
+)");
+  CHECK(summary_text(config("replicas: {command: 'serve {port}'}"), "x.yaml", "/usr/bin/serve") ==
+        R"(x.yaml is right. `nines up` would run
+
+  service    language-id
+  listen     http://127.0.0.1:8000
+  replicas   1 × serve {port}
+  command    /usr/bin/serve
+  health     a TCP connect every 2s, at most 1s; in after 2 successes in a row, out after 3 failures in a row; 10m to start
+)");
+}
+
+TEST_CASE("summary: as JSON") {
+  CHECK(summary_json(config(kFull), "nines.yaml", "/usr/bin/serve") ==
+        R"({"valid":true,"file":"nines.yaml","service":"language-id","objective":9.99E-1,)"
+        R"("listen":["http://127.0.0.1:8000","http://[::1]:8000"],"replicas":3,)"
+        R"("command":["serve","{port}","two words","it's"],"program":"/usr/bin/serve",)"
+        R"("health":{"path":"/health","interval":"2s","timeout":"1s","rise":1,"fall":3,"startup":"10m"},)"
+        R"("routes":[{"path":"/classify","replay":"safe"},{"path":"/learn","replay":"never"}],"problems":[]})");
+  CHECK(problems_json({{{2, 3}, {"what", "fix"}, "source"}}, "f") ==
+        R"({"valid":false,"file":"f","problems":[{"line":2,"column":3,"what":"what","fix":"fix","source":"source"}]})");
+}
+
+TEST_CASE("summary: words as a shell takes them") {
+  CHECK(shell_words({"a", "", "b c", "$x", "{port}"}) == "a '' 'b c' '$x' {port}");
+}
+
+}  // namespace
+}  // namespace nines::cli
