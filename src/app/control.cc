@@ -28,7 +28,7 @@ double seconds(Duration d) { return static_cast<double>(d.count()) / 1e9; }
 
 class Reporter {
  public:
-  explicit Reporter(Supervisor& supervisor) : s_(supervisor), now_(s_.loop().now()), wall_(s_.loop().wall_now()) {}
+  explicit Reporter(Supervisor& supervisor) : s_(supervisor), now_(net::boot_time()), wall_(net::wall_time()) {}
 
   json::object status() {
     const config::Config& config = s_.service().config;

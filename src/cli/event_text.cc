@@ -29,7 +29,7 @@ std::string ready_words(const Event& event) {
 
 std::string unrouted_words(const Event& event) {
   if (event.a <= 0) return "gets no more requests";
-  return "gets no more requests, " + std::to_string(event.a) + (event.a == 1 ? " was" : " were") + " in flight on it";
+  return "gets no more requests, " + std::to_string(event.a) + (event.a == 1 ? " is" : " are") + " to be finished";
 }
 
 std::string_view subject_of(const Event& event, std::string_view replica) {

@@ -33,7 +33,7 @@ void HealthChecker::refresh() {
     const plane::Route before = std::exchange(slot.route, *route);
     const bool same = before.incarnation == route->incarnation && before.wanted == route->wanted;
     if (same) continue;
-    if (before.wanted == Wanted::kServe) note_unrouted(i, before);
+    if (before.wanted == Wanted::kServe) note_unrouted(i, before, route->wanted);
     if (slot.checking) slot.checking->cancel();
     slot.checking.reset();
     if (route->wanted != Wanted::kServe) continue;
@@ -91,14 +91,17 @@ void HealthChecker::publish(std::size_t slot, const plane::Route& route, Health 
   changed_();
 }
 
-void HealthChecker::note_unrouted(std::size_t slot, const plane::Route& before) {
-  table_.gateway_events.push(
-      {.at_ns = loop_.now().since_boot.count(),
-       .kind = plane::EventKind::kUnrouted,
-       .replica = static_cast<std::uint16_t>(slot),
-       .pid = before.pid,
-       .incarnation = before.incarnation,
-       .a = static_cast<std::int64_t>(table_.observed[slot].in_flight.load(std::memory_order_relaxed))});
+void HealthChecker::note_unrouted(std::size_t slot, const plane::Route& before, Wanted now) {
+  // Of a dead replica the count says nothing: its requests have seen their connections break and gone elsewhere
+  // already.
+  const std::uint64_t unfinished =
+      now == Wanted::kDrain ? table_.observed[slot].in_flight.load(std::memory_order_relaxed) : 0;
+  table_.gateway_events.push({.at_ns = loop_.now().since_boot.count(),
+                              .kind = plane::EventKind::kUnrouted,
+                              .replica = static_cast<std::uint16_t>(slot),
+                              .pid = before.pid,
+                              .incarnation = before.incarnation,
+                              .a = static_cast<std::int64_t>(unfinished)});
 }
 
 }  // namespace nines::gateway

@@ -37,7 +37,7 @@ class HealthChecker {
   Task<void> check(std::size_t slot, plane::Route route);
   Task<Result<>> ask(const net::Address& address);
   void publish(std::size_t slot, const plane::Route& route, plane::Health health, std::string_view reason);
-  void note_unrouted(std::size_t slot, const plane::Route& before);
+  void note_unrouted(std::size_t slot, const plane::Route& before, plane::Wanted now);
 
   net::Loop& loop_;
   plane::Table& table_;

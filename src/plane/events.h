@@ -23,7 +23,7 @@ enum class EventKind : std::uint16_t {
   kReady,               // it answers, and is routed; a: ns from spawn to ready, b: port
   kUnready,             // alive, but its health check fails; text: why
   kExited,              // a: exit status or signal, b: 1 crashed, 0 ordered; text: how it ended
-  kUnrouted,            // the gateway no longer sends to it; a: requests that were in flight on it
+  kUnrouted,            // the gateway no longer sends to it; a: requests that it still has to finish
   kDraining,            // no new requests, at a person's or a deploy's wish
   kTerminated,          // SIGTERM sent
   kKilled,              // SIGKILL sent; text: why
