@@ -26,13 +26,18 @@ Task<void> Connections::accept(std::unique_ptr<net::Listener> listener) {
 
 Task<bool> Connections::next_request(net::Stream& stream, MessageReader& reader, Duration keep_alive) {
   if (reader.has_more()) co_return true;
-  if (draining_) co_return false;
   reader.release_buffer();
-  stream.read_deadline(loop_.now() + keep_alive);
   struct Wait {
     static Task<bool> run(net::Stream& s) { co_return (co_await s.readable()).has_value(); }
   };
-  co_return co_await Wait::run(stream).under(idle_);
+  if (!draining_) {
+    stream.read_deadline(loop_.now() + keep_alive);
+    if (co_await Wait::run(stream).under(idle_)) co_return true;
+    if (!draining_) co_return false;
+  }
+  // What has arrived is still answered, also what the loop will only hear of in its next turn.
+  stream.read_deadline(loop_.now() + 1us);
+  co_return co_await Wait::run(stream);
 }
 
 Task<void> Connections::drain(Duration patience) {

@@ -383,6 +383,24 @@ Task<void> drains(Loop& loop) {
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code() == Code::kRefused);
 }
+Task<void> drains_what_arrived(Loop& loop) {
+  Served served(loop, echo);
+  auto client = std::move((co_await loop.connect(served.at, 1s)).value());
+  co_await loop.sleep(5ms);  // accepted, and waiting for a request
+  CHECK(co_await client->write("GET /late HTTP/1.1\r\nHost: x\r\n\r\n"));
+  TaskGroup group;
+  group.start(served.server.drain(5s));  // before the server was told of the bytes
+  std::string all;
+  std::array<char, 1000> buffer;
+  while (const auto n = co_await client->read(buffer)) {
+    if (*n == 0) break;
+    all.append(buffer.data(), *n);
+  }
+  co_await group.join();
+  CHECK(all.ends_with("GET /late "));
+}
+TEST_CASE("server: a request that has arrived when draining begins is answered") { over_both(drains_what_arrived); }
+
 TEST_CASE("server: draining refuses new, closes idle, finishes begun") { over_both(drains); }
 
 Task<void> crowded(Loop& loop) {
