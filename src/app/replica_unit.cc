@@ -66,6 +66,7 @@ void ReplicaUnit::obey(Order order) {
     case Order::kDrain:
       publish();
       note(EventKind::kDraining, pid());
+      tasks_.start(await_drained());
       break;
     case Order::kTerminate: terminate(SIGTERM, EventKind::kTerminated, ""); break;
     case Order::kKill: {
@@ -74,7 +75,7 @@ void ReplicaUnit::obey(Order order) {
                                      : format_duration(options_.config.replicas.stop.grace);
       terminate(SIGKILL, EventKind::kKilled,
                 late ? "not ready within " + limit : "still there " + limit + " after SIGTERM");
-      if (late) owner_.never_ready_in_time();
+      if (late) owner_.never_ready_in_time(listening_);
       break;
     }
   }
@@ -88,6 +89,7 @@ void ReplicaUnit::spawn() {
   port_ = port.value_or(0);
   port_taken_by_other_ = false;
   ipv6_ = false;
+  listening_ = false;
   supervise::Command command;
   for (const std::string& argument : options_.config.replicas.command)
     command.argv.push_back(with_port(argument, port_));
@@ -180,11 +182,20 @@ Task<void> ReplicaUnit::await_listening(std::uint64_t incarnation) {
       owner_.warn(options_.name +
                   " listens on every address, so others can reach it past the gateway; let it listen on 127.0.0.1");
     }
+    listening_ = true;
     machine_.on_listening(loop_.now());
     ipv6_ = (*found)->family == supervise::Listening::Family::kIpv6;
     note(EventKind::kListening, pid(), "", port_);
     step();
     co_return;
+  }
+}
+
+// The gateway rings when it has stopped sending, not for every request that ends: so look.
+Task<void> ReplicaUnit::await_drained() {
+  while (co_await loop_.sleep(10ms)) {
+    if (machine_.state() != State::kDraining) co_return;
+    look();
   }
 }
 

@@ -28,8 +28,8 @@ class ReplicaUnit final : private net::Timer {
     virtual void warn(const std::string& text) = 0;
     virtual void exited(const supervise::Ended& ended) = 0;
     virtual void spawn_failed(const Error& error) = 0;
-    virtual void never_ready_in_time() = 0;  // killed at the startup deadline
-    virtual double jitter() = 0;             // uniform in [0, 1)
+    virtual void never_ready_in_time(bool listened) = 0;  // killed at the startup deadline
+    virtual double jitter() = 0;                          // uniform in [0, 1)
   };
 
   struct Options {
@@ -72,6 +72,7 @@ class ReplicaUnit final : private net::Timer {
   void spawn();
   void terminate(int signal, plane::EventKind kind, std::string_view why);
   Task<void> await_exit();
+  Task<void> await_drained();
   Task<void> await_listening(std::uint64_t incarnation);
   void ended(const supervise::Exit& exit);
   void publish();
@@ -88,6 +89,7 @@ class ReplicaUnit final : private net::Timer {
   std::uint16_t port_ = 0;
   bool port_taken_by_other_ = false;
   bool ipv6_ = false;
+  bool listening_ = false;
   bool warned_ = false;
   std::uint64_t incarnation_ = 0;     // as in the shared table
   std::uint64_t routes_version_ = 0;  // of the table when we last wrote our record

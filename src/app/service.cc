@@ -5,6 +5,7 @@
 #include <csignal>
 
 #include "app/control.h"
+#include "app/strays.h"
 #include "app/supervisor.h"
 
 namespace nines::app {
@@ -39,6 +40,29 @@ Task<Outcome> run_with_control(Supervisor& supervisor, std::unique_ptr<net::List
   co_return outcome;
 }
 
+Outcome serve(const Service& service, const Listener& listener) {
+  auto listeners = open_listeners(service.config);
+  if (!listeners) return failed(listeners.error());
+  auto table = plane::Plane::create();
+  if (!table) return failed(table.error());
+  const auto address = net::Address::unix_path(service.paths.control_socket());
+  if (!address) return failed(address.error());
+  Supervisor supervisor(service, listener, std::move(*table), std::move(*listeners));
+  auto socket = supervisor.loop().listen(*address);
+  if (!socket) return failed(socket.error());
+  ::chmod(service.paths.control_socket().c_str(), 0600);
+  return supervisor.loop().run(run_with_control(supervisor, std::move(*socket)));
+}
+
+// Before anything is opened: what an earlier run left behind may hold the listening sockets.
+void end_leftovers(const Service& service, const Listener& listener) {
+  net::EpollLoop loop;
+  const std::size_t ended = loop.run(end_strays(loop, service.paths));
+  if (ended == 0) return;
+  listener.warning("ended " + std::to_string(ended) + (ended == 1 ? " process" : " processes") +
+                   " that an earlier run of this service left behind");
+}
+
 }  // namespace
 
 Outcome run_service(const Service& service, const Listener& listener) {
@@ -49,22 +73,8 @@ Outcome run_service(const Service& service, const Listener& listener) {
   sigemptyset(&blocked);
   for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&blocked, number);
   pthread_sigmask(SIG_BLOCK, &blocked, nullptr);
-
-  auto listeners = open_listeners(service.config);
-  if (!listeners) return failed(listeners.error());
-  auto table = plane::Plane::create();
-  if (!table) return failed(table.error());
-  const auto address = net::Address::unix_path(service.paths.control_socket());
-  if (!address) return failed(address.error());
-
-  Outcome outcome;
-  {
-    Supervisor supervisor(service, listener, std::move(*table), std::move(*listeners));
-    auto socket = supervisor.loop().listen(*address);
-    if (!socket) return failed(socket.error());
-    ::chmod(service.paths.control_socket().c_str(), 0600);
-    outcome = supervisor.loop().run(run_with_control(supervisor, std::move(*socket)));
-  }
+  end_leftovers(service, listener);
+  Outcome outcome = serve(service, listener);
   remove_run_folder(service.paths);
   return outcome;
 }

@@ -1,6 +1,7 @@
 #include "app/supervisor.h"
 
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -137,10 +138,6 @@ HelperProcess::Hooks Supervisor::keeper_hooks() {
 }
 
 Task<Outcome> Supervisor::run() {
-  if (const std::size_t strays = co_await end_strays(loop_, service_.paths); strays > 0) {
-    warn("ended " + std::to_string(strays) + (strays == 1 ? " process" : " processes") +
-         " that an earlier run of this service left behind");
-  }
   plane::Event started{.kind = EventKind::kServiceStarted};
   started.set_text(*service_.config.service);
   note(started);
@@ -161,6 +158,8 @@ Task<Outcome> Supervisor::run() {
   while (phase_ != Phase::kStopping) (void)co_await wait_for(changed_, Instant::never());
   co_await shut_down();
   co_await helpers.join();
+  // What left its replica's session, and so escaped the end of its group.
+  (void)co_await end_strays(loop_, service_.paths);
   tasks_.cancel();
   co_await tasks_.join();
   events_.collect();
@@ -231,6 +230,9 @@ void Supervisor::wish_down(const std::string& who) {
   phase_ = Phase::kStopping;
   stopped_by_ = who;
   fleet_.stop();
+  for (const auto& replica : replicas_) {
+    if (replica->pid() == 0) replica->stop();  // not started again meanwhile
+  }
   plane::Event event{.kind = EventKind::kServiceStopping};
   event.set_text(who);
   note(event);
@@ -239,7 +241,9 @@ void Supervisor::wish_down(const std::string& who) {
 
 Task<void> Supervisor::shut_down() {
   const Duration patience = service_.config.replicas.stop.drain + 5s;
-  listeners_.clear();  // refused from now on, rather than left waiting
+  // Refused from now on, rather than left waiting: also at the gateway, which holds the same sockets.
+  for (const Fd& socket : listeners_) ::shutdown(socket.get(), SHUT_RDWR);
+  listeners_.clear();
   gateway_.stop(patience);
   while (gateway_.pid() != 0) (void)co_await wait_for(changed_, Instant::never());
   for (const auto& replica : replicas_) replica->stop_without_drain();
@@ -293,7 +297,8 @@ void Supervisor::spawn_failed(const Error& error) {
   judge();
 }
 
-void Supervisor::never_ready_in_time() {
+void Supervisor::never_ready_in_time(bool listened) {
+  listened_ = listened_ || listened;
   fleet_.on_too_late();
   judge();
 }
@@ -312,6 +317,11 @@ int Supervisor::ready_count() const {
                                         [](const auto& r) { return r->machine().state() == State::kReady; }));
 }
 
+std::string Supervisor::check_in_words() const {
+  const auto& path = service_.config.replicas.health.path;
+  return path ? "GET " + *path : "a TCP connect";
+}
+
 Outcome Supervisor::outcome() const {
   if (verdict_.outcome != supervise::Outcome::kGaveUp) return {};
   const std::string command = service_.config.replicas.command.front();
@@ -327,7 +337,9 @@ Outcome Supervisor::outcome() const {
       break;
     case supervise::Reason::kNone:
     case supervise::Reason::kNeverReady:
-      result.message = "no replica was ready within " + startup + " (replicas.health.startup); gave up";
+      result.message = "no replica was ready within " + startup + " (replicas.health.startup): `" + command + "` ";
+      result.message += listened_ ? "listens, but " + check_in_words() + " does not succeed; gave up"
+                                  : "does not listen on the port that stands for {port}; gave up";
       break;
   }
   for (const auto& replica : replicas_) {

@@ -59,7 +59,7 @@ class Supervisor final : private ReplicaUnit::Owner {
   void warn(const std::string& text) override { listener_.warning(text); }
   void exited(const supervise::Ended& ended) override;
   void spawn_failed(const Error& error) override;
-  void never_ready_in_time() override;
+  void never_ready_in_time(bool listened) override;
   double jitter() override { return random_.unit(); }
 
   Task<void> hear_gateway();
@@ -72,6 +72,7 @@ class Supervisor final : private ReplicaUnit::Owner {
   HelperProcess::Hooks gateway_hooks();
   HelperProcess::Hooks keeper_hooks();
   Outcome outcome() const;
+  std::string check_in_words() const;
   int ready_count() const;
 
   const Service& service_;
@@ -94,6 +95,7 @@ class Supervisor final : private ReplicaUnit::Owner {
   Phase phase_ = Phase::kStarting;
   supervise::Verdict verdict_;
   std::string stopped_by_;
+  bool listened_ = false;   // some replica that was not ready in time did listen
   std::string last_error_;  // of a spawn, for the message when nothing can be started
   TaskGroup tasks_;
 };

@@ -115,7 +115,12 @@ int run_as_child(Prepared prepared, Fd log, Verdict verdict) {
   const app::Outcome outcome = run_and_print(prepared.service, {.date = true}, "", up);
   const std::string text = outcome_text(outcome);
   std::fputs(text.c_str(), stderr);
-  verdict.give(outcome.exit_status, text);
+  // Counts only where it was never up. Ended as somebody wished, and still not what the waiting parent was asked for.
+  if (outcome.exit_status == 0) {
+    verdict.give(1, "nines: " + *prepared.service.config.service + " was ended before it was up\n");
+  } else {
+    verdict.give(outcome.exit_status, text);
+  }
   return outcome.exit_status;
 }
 

@@ -16,9 +16,8 @@ std::string new_request_id(Random& random) {
 
 }  // namespace
 
-Exchange::Exchange(Shop& shop, net::Stream& client, http::MessageReader& reader, const http::Head& request,
-                   bool closing)
-    : shop_(shop), client_(client), reader_(reader), request_(request), closing_(closing), begun_(shop.loop.now()) {
+Exchange::Exchange(Shop& shop, net::Stream& client, http::MessageReader& reader, const http::Head& request)
+    : shop_(shop), client_(client), reader_(reader), request_(request), begun_(shop.loop.now()) {
   const auto sent_id = request_.find("x-request-id");
   request_id_ = sent_id && is_sane_request_id(*sent_id) ? std::string(*sent_id) : new_request_id(shop_.random);
   client_host_ = client_.peer().host();
@@ -73,7 +72,7 @@ Task<Exchange::Then> Exchange::serve() {
       co_return co_await refuse({503, "no_replica", why, 1});
     }
     switch (co_await attempt(*slot)) {
-      case Ended::kAnswered: co_return keeps_connection() ? Then::kAnother : Then::kClose;
+      case Ended::kAnswered: co_return keep_ ? Then::kAnother : Then::kClose;
       case Ended::kBrokenOff:
       case Ended::kClientLeft: co_return Then::kGone;
       case Ended::kFailed: break;
@@ -201,8 +200,9 @@ Task<Result<std::string_view>> Exchange::first_bytes(UpstreamConnection& upstrea
 }
 
 // After the answer. (An answer of unknown length to a client of HTTP/1.0 ends with the connection.)
-bool Exchange::keeps_connection() const {
-  return request_.keep_alive() && !closing_ && coding_for_client() != BodyCoding::kUntilClose && reader_.message_done();
+bool Exchange::may_keep_connection() const {
+  return request_.keep_alive() && !shop_.connections.draining() && coding_for_client() != BodyCoding::kUntilClose &&
+         reader_.message_done();
 }
 
 BodyCoding Exchange::coding_for_client() const {
@@ -217,8 +217,9 @@ Task<Exchange::Ended> Exchange::relay(Attempt& attempt, UpstreamConnection& upst
   const Settings& s = shop_.settings;
   const BodyCoding coding = coding_for_client();
   const bool chunked = coding == BodyCoding::kChunked;
+  keep_ = may_keep_connection();
   head_text_.clear();
-  write_client_head(head_text_, answer_, {client_host_, request_id_}, coding, keeps_connection());
+  write_client_head(head_text_, answer_, {client_host_, request_id_}, coding, keep_);
 
   std::string_view head = head_text_;
   while (true) {
@@ -272,7 +273,8 @@ Exchange::Refusal Exchange::refusal_for(Replay verdict) const {
 }
 
 Task<Exchange::Then> Exchange::refuse(Refusal refusal) {
-  const bool keep = request_.keep_alive() && !closing_ && reader_.message_done() && refusal.status != 400;
+  const bool keep =
+      request_.keep_alive() && !shop_.connections.draining() && reader_.message_done() && refusal.status != 400;
   const std::string_view type = refusal.status >= 500 ? "server_error" : "invalid_request_error";
   const std::string body = http::error_body(refusal.message, type, refusal.code);
   head_text_.clear();

@@ -23,6 +23,7 @@
 #include "gateway/forward.h"
 #include "gateway/settings.h"
 #include "gateway/upstreams.h"
+#include "http/connections.h"
 #include "http/head.h"
 #include "http/reader.h"
 #include "net/stream.h"
@@ -36,13 +37,14 @@ struct Shop {
   const Settings& settings;
   plane::Table& table;
   Upstreams& upstreams;
+  const http::Connections& connections;
   Random& random;
 };
 
 class Exchange {
  public:
-  // All of them outlive the exchange. `reader` has just read `request`. `closing`: answer with `Connection: close`.
-  Exchange(Shop& shop, net::Stream& client, http::MessageReader& reader, const http::Head& request, bool closing);
+  // All of them outlive the exchange. `reader` has just read `request`.
+  Exchange(Shop& shop, net::Stream& client, http::MessageReader& reader, const http::Head& request);
 
   // What the connection is good for afterwards.
   enum class Then : std::uint8_t {
@@ -80,7 +82,7 @@ class Exchange {
   Task<Ended> break_off(Attempt& attempt);
 
   bool harmless_twice() const;
-  bool keeps_connection() const;
+  bool may_keep_connection() const;
   BodyCoding coding_for_client() const;
   bool reusable(const UpstreamConnection& upstream) const;
   Refusal refusal_for(Replay verdict) const;
@@ -91,7 +93,6 @@ class Exchange {
   net::Stream& client_;
   http::MessageReader& reader_;
   const http::Head& request_;
-  const bool closing_;
   const Instant begun_;
 
   std::string request_id_;
@@ -107,6 +108,7 @@ class Exchange {
   std::string last_replica_;
   Error error_{Code::kUnavailable, "no replica is ready"};  // of the last failed attempt
   http::Head answer_;
+  bool keep_ = false;      // said so in the answer's head: the connection takes another request
   std::string head_text_;  // scratch
 };
 

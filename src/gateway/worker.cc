@@ -10,7 +10,7 @@ Worker::Worker(net::Loop& loop, plane::Table& table, const Settings& settings, s
       settings_(settings),
       random_(seed),
       upstreams_(loop, table, settings, random_.next()),
-      shop_{loop, settings, table, upstreams_, random_},
+      shop_{loop, settings, table, upstreams_, connections_, random_},
       connections_(loop, settings.connections,
                    [this](auto stream, bool refused) { return connection(std::move(stream), refused); }) {
   background_.start(prune_now_and_then());
@@ -52,7 +52,7 @@ Task<bool> Worker::request(net::Stream& stream, http::MessageReader& reader, htt
   stream.read_deadline(loop_.now() + settings_.head_time);
   const auto got = co_await reader.head(head);
   if (got && *got) {
-    Exchange exchange(shop_, stream, reader, head, connections_.draining());
+    Exchange exchange(shop_, stream, reader, head);
     const Exchange::Then then = co_await exchange.run();
     if (then == Exchange::Then::kClose) co_await http::close_gently(stream);
     co_return then == Exchange::Then::kAnother;
