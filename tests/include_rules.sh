@@ -108,7 +108,7 @@ self_test() {
   plant src/base/up.cc '#include "net/loop.h"'
   plant src/supervise/side.cc 'int x;' '#include "gateway/a.h"'
   plant src/supervise/indented.cc '  #  include "net/loop.h"'
-  plant src/cli/deep.cc '#include "supervise/replica.h"'
+  plant src/cli/deep.cc '#include "gateway/worker.h"'
   plant src/app/outside.cc '#include "examples/demo.h"' '#include "load/load.h"'
   plant src/http/unnamed.cc '#include "parser.h"'
   plant src/http/test.cc '#include <doctest/doctest.h>'

@@ -37,14 +37,15 @@ TEST_CASE("seqlock: a reader sees whole values only") {
     std::uint64_t words[16];
   };
   Seqlock<Whole> lock;
-  std::atomic<bool> stop = false;
+  std::atomic<bool> stop = false, begun = false;
   std::thread writer([&] {
-    for (std::uint64_t i = 1; !stop; ++i) {
+    for (std::uint64_t i = 1; !stop; ++i, begun = true) {
       Whole w;
       for (auto& word : w.words) word = i;
       lock.store(w);
     }
   });
+  while (!begun) std::this_thread::yield();
   std::uint64_t torn = 0, last = 0, backwards = 0;
   for (int i = 0; i < 200'000; ++i) {
     const auto w = lock.load();
