@@ -17,37 +17,13 @@
 #include <thread>
 #include <vector>
 
+#include "base/test_support.h"
 #include "sha256.h"
 
 namespace nines::language_id::testing {
 
-// True as soon as the condition holds; false after 20 s, which only a failure should take.
-template <class Condition>
-bool eventually(Condition condition) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > deadline) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  }
-  return true;
-}
-
-class Folder {
- public:
-  Folder() : path_((std::filesystem::temp_directory_path() / "language-id-test-XXXXXX").string()) {
-    if (::mkdtemp(path_.data()) == nullptr) std::abort();
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  ~Folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
-};
+using nines::testing::eventually;
+using nines::testing::Folder;
 
 inline void write_file(const std::string& path, const std::string& content) {
   std::ofstream(path, std::ios::binary) << content;

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/test_support.h"
 #include "http/server.h"
 #include "net/epoll_loop.h"
 #include "net/stream.h"
@@ -16,15 +17,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Folder {
-  Folder() {
-    std::string name = (fs::temp_directory_path() / "nines-test-XXXXXX").native();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    paths = {.config_file = "", .folder = name, .state = name, .run = name};
-  }
-  ~Folder() { fs::remove_all(paths.run); }
+struct Folder : testing::Folder {
   net::Address address() const { return net::Address::unix_path(paths.control_socket()).value(); }
-  Paths paths;
+  Paths paths = {.config_file = "", .folder = path(), .state = path(), .run = path()};
 };
 
 Task<http::Response> answer(http::Request& request) {

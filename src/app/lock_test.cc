@@ -8,21 +8,15 @@
 #include <fstream>
 
 #include "app/control_client.h"
+#include "base/test_support.h"
 
 namespace nines::app {
 namespace {
 
 namespace fs = std::filesystem;
 
-struct Folder {
-  Folder() {
-    std::string name = (fs::temp_directory_path() / "nines-test-XXXXXX").native();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~Folder() { fs::remove_all(path); }
-  std::string lock() const { return (path / "lock").native(); }
-  fs::path path;
+struct Folder : testing::Folder {
+  std::string lock() const { return *this / "lock"; }
 };
 
 TEST_CASE("lock: one at a time, and the message names its holder") {
@@ -67,8 +61,8 @@ TEST_CASE("lock: a file that was removed under its holder keeps nobody out of th
 
 TEST_CASE("lock: no folder, no lock") {
   const Folder folder;
-  CHECK(StateLock::take((folder.path / "none/lock").native()).error().code() == Code::kNotFound);
-  CHECK(!holder_of((folder.path / "none/lock").native()));
+  CHECK(StateLock::take(folder / "none/lock").error().code() == Code::kNotFound);
+  CHECK(!holder_of(folder / "none/lock"));
 }
 
 }  // namespace

@@ -6,22 +6,17 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/test_support.h"
+
 namespace nines::cli {
 namespace {
 
 namespace fs = std::filesystem;
 using Lines = std::vector<std::string>;
 
-struct Folder {
-  Folder() {
-    std::string name = (fs::temp_directory_path() / "nines-test-XXXXXX").native();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~Folder() { fs::remove_all(path); }
-  std::string log() const { return (path / "a.log").native(); }
+struct Folder : testing::Folder {
+  std::string log() const { return *this / "a.log"; }
   void append(const std::string& text) const { std::ofstream(log(), std::ios::app) << text; }
-  fs::path path;
 };
 
 TEST_CASE("follower: lines as they are completed") {

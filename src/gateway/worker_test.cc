@@ -10,6 +10,7 @@
 #include "http/server.h"
 #include "net/epoll_loop.h"
 #include "net/memory_loop.h"
+#include "net/test_support.h"
 
 namespace nines::gateway {
 namespace {
@@ -158,21 +159,8 @@ struct Echo {
   Address at;
 };
 
-using Claim = Task<void> (*)(Loop&);
-void over_both(Claim claim) {
-  SUBCASE("memory") {
-    net::MemoryLoop loop;
-    loop.run(claim(loop));
-  }
-  SUBCASE("sockets") {
-    net::EpollLoop loop;
-    loop.run(claim(loop));
-  }
-}
-void over_memory(Claim claim) {
-  net::MemoryLoop loop;
-  loop.run(claim(loop));
-}
+using net::testing::over_both;
+using net::testing::over_memory;
 
 const std::string kOk = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 

@@ -11,6 +11,7 @@
 #include "http/writer.h"
 #include "net/epoll_loop.h"
 #include "net/memory_loop.h"
+#include "net/test_support.h"
 
 namespace nines::http {
 namespace {
@@ -256,17 +257,7 @@ struct Served {
   }
 };
 
-using Claim = Task<void> (*)(Loop&);
-void over_both(Claim claim) {
-  SUBCASE("memory") {
-    MemoryLoop loop;
-    loop.run(claim(loop));
-  }
-  SUBCASE("sockets") {
-    EpollLoop loop;
-    loop.run(claim(loop));
-  }
-}
+using net::testing::over_both;
 
 // Sends raw bytes on one connection and returns all that comes back.
 Task<std::string> raw(Loop& loop, Address at, std::string bytes) {

@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "net/epoll_loop.h"
 #include "net/memory_loop.h"
+#include "net/test_support.h"
 
 namespace nines::net {
 namespace {
@@ -40,17 +41,7 @@ Task<std::string> read_all(Stream& stream) {
   }
 }
 
-using Claim = Task<void> (*)(Loop&);
-void over_both(Claim claim) {
-  SUBCASE("memory") {
-    MemoryLoop loop;
-    loop.run(claim(loop));
-  }
-  SUBCASE("sockets") {
-    EpollLoop loop;
-    loop.run(claim(loop));
-  }
-}
+using testing::over_both;
 
 Task<void> echoes(Loop& loop) {
   Pair p = co_await connected(loop);
