@@ -59,7 +59,7 @@ check() (
     FNR == 1 {
       n = split(FILENAME, part, "/")
       owner = part[1] "/" part[2]
-      in_test = FILENAME ~ /_test\.cc$/
+      in_test = FILENAME ~ /(_test\.cc|\/test_support\.h)$/
       if (!(owner in known)) violation("the folder " owner " is no module: add it to the table in tests/include_rules.sh")
     }
     /^[ \t]*#[ \t]*include[ \t]*"/ {
@@ -74,7 +74,7 @@ check() (
       next
     }
     /^[ \t]*#[ \t]*include[ \t]*</ {
-      if ($0 ~ /<doctest\// && !in_test) violation("doctest outside a *_test.cc")
+      if ($0 ~ /<doctest\// && !in_test) violation("doctest outside a *_test.cc or test_support.h")
       if ($0 ~ /<sys\/epoll\.h>/ && owner != "src/net") violation("<sys/epoll.h> outside src/net")
       if ($0 ~ /<(examples|bench|sim|fuzz|tests)\//) violation("an include from outside src")
       next

@@ -62,11 +62,14 @@ int keeper_main(const std::vector<std::string>& arguments) {
   for (std::size_t i = 0; i < arguments.size(); i += 2) {
     auto fifo = supervise::open_log_fifo(arguments[i]);
     auto log = supervise::RotatingLog::open({.path = arguments[i + 1]});
-    if (!fifo || !log) {
-      std::fprintf(stderr, "nines keeper: %s\n", (!fifo ? fifo.error() : log.error()).text().c_str());
-      return 1;
-    }
-    pumps.push_back(std::make_unique<LogPump>(loop, std::move(*fifo), std::move(*log)));
+    // One that cannot be written, or read, must not keep the others' replicas waiting: its output is drained and
+    // dropped.
+    if (!fifo) std::fprintf(stderr, "nines keeper: %s\n", fifo.error().text().c_str());
+    if (!log) std::fprintf(stderr, "nines keeper: %s\n", log.error().text().c_str());
+    if (!fifo) continue;
+    pumps.push_back(std::make_unique<LogPump>(
+        loop, std::move(*fifo),
+        log ? std::move(*log) : supervise::RotatingLog(supervise::RotatingLog::Options{.path = arguments[i + 1]})));
   }
   struct Serve {
     static Task<void> run(net::EpollLoop& l, std::vector<std::unique_ptr<LogPump>>& all) {

@@ -242,6 +242,7 @@ void ReplicaUnit::stop_without_drain() {
   step();
 }
 void ReplicaUnit::kill_at_once() {
+  machine_.stop(loop_.now());  // its end is wished: no crash, and no successor
   if (process_) (void)process_->signal(SIGKILL);
 }
 

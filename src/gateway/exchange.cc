@@ -49,17 +49,22 @@ Task<std::optional<Exchange::Then>> Exchange::keep_body() {
     client_.read_deadline(shop_.loop.now() + s.body_idle);
     const auto piece = co_await reader_.body();
     if (!piece) {
-      const Code code = piece.error().code();
-      if (code == Code::kTimedOut) co_return co_await refuse({408, "timeout", "the body did not arrive in time"});
-      if (code == Code::kProtocol)
-        co_return co_await refuse({400, "bad_request", "not a valid body: " + piece.error().message()});
-      co_return Then::kGone;
+      const Refusal refusal = refusal_of_body(piece.error());
+      if (refusal.status == 0) co_return Then::kGone;
+      co_return co_await refuse(refusal);
     }
     body_ += *piece;
     body_whole_ = reader_.message_done();
   }
   client_.read_deadline(Instant::never());
   co_return std::nullopt;
+}
+
+// Why the rest of the body did not come; status 0: nobody is there any more to be told.
+Exchange::Refusal Exchange::refusal_of_body(const Error& error) const {
+  if (error.code() == Code::kTimedOut) return {408, "timeout", "the body did not arrive in time"};
+  if (error.code() == Code::kProtocol) return {400, "bad_request", "not a valid body: " + error.message()};
+  return {0, "", ""};
 }
 
 Task<Exchange::Then> Exchange::serve() {
@@ -73,8 +78,10 @@ Task<Exchange::Then> Exchange::serve() {
     }
     switch (co_await attempt(*slot)) {
       case Ended::kAnswered: co_return keep_ ? Then::kAnother : Then::kClose;
-      case Ended::kBrokenOff:
-      case Ended::kClientLeft: co_return Then::kGone;
+      case Ended::kBrokenOff: co_return Then::kGone;
+      case Ended::kClientLeft:
+        if (client_fault_ && client_fault_->status != 0) co_return co_await refuse(*client_fault_);
+        co_return Then::kGone;
       case Ended::kFailed: break;
     }
     const Replay verdict = may_replay(
@@ -82,6 +89,10 @@ Task<Exchange::Then> Exchange::serve() {
         {.harmless_twice = harmless_twice(), .sent = sent_, .body_kept = !body_sent_on_, .attempts = attempts});
     if (verdict != Replay::kAgain) co_return co_await refuse(refusal_for(verdict));
     shop_.table.service.replayed.fetch_add(1, std::memory_order_relaxed);
+    // A connection that had waited idle says nothing about its replica, which may have been closing it: ask it once
+    // more.
+    fresh_only_ = reused_;
+    if (reused_) tried_.pop_back();
     const Duration pause = replay_pause(shop_.settings.replay, attempts + 1, shop_.random.unit());
     if (pause > 0ns) (void)co_await shop_.loop.sleep(pause);
   }
@@ -110,27 +121,29 @@ Task<Exchange::Ended> Exchange::attempt(std::size_t slot) {
   tried_.push_back(attempt.incarnation());
   last_replica_ = shop_.upstreams.name(slot);
   sent_ = false;
-  const Ended ended = co_await talk(attempt).under(attempt.scope());
+  const Ended ended = co_await talk(attempt).under(client_left_);
   if (ended != Ended::kFailed) co_return ended;
-  if (client_left_.cancelled() || client_broke_) {
-    shop_.table.service.abandoned.fetch_add(1, std::memory_order_relaxed);
+  if (client_left_.cancelled() || client_fault_) {
+    if (!client_fault_ || client_fault_->status == 0)
+      shop_.table.service.abandoned.fetch_add(1, std::memory_order_relaxed);
     co_return Ended::kClientLeft;
   }
+  if (attempt.replica_gone() && error_.code() == Code::kCancelled) error_ = Error(Code::kClosed, "its process ended");
   attempt.failed();
   co_return ended;
 }
 
 Task<Exchange::Ended> Exchange::talk(Attempt& attempt) {
-  auto upstream = co_await connection_to(attempt.slot());
+  auto upstream = co_await connection_to(attempt.slot()).under(attempt.scope());
   if (!upstream) {
     error_ = std::move(upstream.error());
     co_return Ended::kFailed;
   }
-  if (auto sent = co_await send(**upstream); !sent) {
+  if (auto sent = co_await send(**upstream).under(attempt.scope()); !sent) {
     error_ = std::move(sent.error());
     co_return Ended::kFailed;
   }
-  const auto piece = co_await first_bytes(**upstream);
+  const auto piece = co_await first_bytes(**upstream).under(attempt.scope());
   if (!piece) {
     error_ = piece.error();
     co_return Ended::kFailed;
@@ -142,7 +155,13 @@ Task<Exchange::Ended> Exchange::talk(Attempt& attempt) {
 }
 
 Task<Result<std::unique_ptr<UpstreamConnection>>> Exchange::connection_to(std::size_t slot) {
-  if (auto idle = shop_.upstreams.take(slot)) co_return idle;
+  reused_ = false;
+  if (!fresh_only_) {
+    if (auto idle = shop_.upstreams.take(slot)) {
+      reused_ = true;
+      co_return idle;
+    }
+  }
   auto stream = co_await shop_.loop.connect(shop_.upstreams.address(slot), shop_.settings.connect_time);
   if (!stream) co_return failure(std::move(stream.error()));
   co_return std::make_unique<UpstreamConnection>(std::move(*stream), shop_.settings.head);
@@ -165,7 +184,8 @@ Task<Result<>> Exchange::send(UpstreamConnection& upstream) {
   for (std::uint64_t passed = body_.size(); written && !body_whole_;) {
     client_.read_deadline(shop_.loop.now() + s.body_idle);
     const auto piece = co_await reader_.body();
-    client_broke_ = !piece;
+    // Cancelled means that the replica is gone, or that the client was seen to leave.
+    if (!piece && piece.error().code() != Code::kCancelled) client_fault_ = refusal_of_body(piece.error());
     if (!piece) co_return failure(piece.error());
     if (piece->empty()) {
       if (chunked) written = co_await stream.write(http::kLastChunk);
@@ -173,8 +193,10 @@ Task<Result<>> Exchange::send(UpstreamConnection& upstream) {
     }
     body_sent_on_ = true;
     passed += piece->size();
-    if (passed > s.body_bytes)
-      co_return failure(Code::kLimit, "the body may have " + std::to_string(s.body_bytes) + " bytes");
+    if (passed > s.body_bytes) {
+      client_fault_ = {413, "body_too_large", "the body may have " + std::to_string(s.body_bytes) + " bytes"};
+      co_return failure(Code::kLimit, client_fault_->message);
+    }
     const http::ChunkHead next(piece->size());
     stream.write_deadline(shop_.loop.now() + s.answer_idle);
     written = chunked ? co_await stream.write({next.view(), *piece, http::kChunkEnd}) : co_await stream.write(*piece);
@@ -219,7 +241,7 @@ Task<Exchange::Ended> Exchange::relay(Attempt& attempt, UpstreamConnection& upst
   const bool chunked = coding == BodyCoding::kChunked;
   keep_ = may_keep_connection();
   head_text_.clear();
-  write_client_head(head_text_, answer_, {client_host_, request_id_}, coding, keep_);
+  write_client_head(head_text_, answer_, {client_host_, request_id_, request_.minor_version() == 0}, coding, keep_);
 
   std::string_view head = head_text_;
   while (true) {
@@ -238,7 +260,8 @@ Task<Exchange::Ended> Exchange::relay(Attempt& attempt, UpstreamConnection& upst
     if (last) break;
     head = {};
     upstream.stream->read_deadline(shop_.loop.now() + s.answer_idle);
-    const auto next = co_await upstream.reader.body();
+    // Only this waits for the replica: what has arrived of its answer goes out even when it is gone.
+    const auto next = co_await upstream.reader.body().under(attempt.scope());
     if (!next) co_return co_await break_off(attempt);
     piece = *next;
   }
@@ -266,7 +289,6 @@ bool Exchange::reusable(const UpstreamConnection& upstream) const {
 Exchange::Refusal Exchange::refusal_for(Replay verdict) const {
   const std::string request = std::string(request_.method()) + " " + std::string(request_.path());
   const std::string what = "replica " + last_replica_ + " failed while it had " + request + ": " + error_.text();
-  if (error_.code() == Code::kLimit) return {413, "body_too_large", error_.text()};
   const int status = error_.code() == Code::kTimedOut ? 504 : 502;
   return {status, status == 504 ? "replica_timeout" : "replica_lost",
           what + ". The request was not sent again: " + std::string(reason_of(verdict))};
@@ -285,6 +307,7 @@ Task<Exchange::Then> Exchange::refuse(Refusal refusal) {
   if (refusal.retry_after_seconds > 0)
     http::write_field(head_text_, "Retry-After", static_cast<std::uint64_t>(refusal.retry_after_seconds));
   if (!keep) http::write_field(head_text_, "Connection", "close");
+  if (keep && request_.minor_version() == 0) http::write_field(head_text_, "Connection", "keep-alive");
   http::end_head(head_text_);
   client_.write_deadline(shop_.loop.now() + shop_.settings.answer_idle);
   const bool written =

@@ -76,6 +76,7 @@ class Exchange {
   Task<Ended> attempt(std::size_t slot);
   Task<Ended> talk(Attempt& attempt);
   Task<Result<std::unique_ptr<UpstreamConnection>>> connection_to(std::size_t slot);
+  Refusal refusal_of_body(const Error& error) const;
   Task<Result<>> send(UpstreamConnection& upstream);
   Task<Result<std::string_view>> first_bytes(UpstreamConnection& upstream);
   Task<Ended> relay(Attempt& attempt, UpstreamConnection& upstream, std::string_view piece);
@@ -98,11 +99,13 @@ class Exchange {
   std::string request_id_;
   std::string client_host_;
   CancelScope client_left_;
-  std::string body_;           // as much of the request's body as is kept
-  bool body_whole_ = false;    // it is all of it
-  bool body_sent_on_ = false;  // bytes beyond body_ have been passed on and are gone
-  bool client_broke_ = false;  // its body ended early, or did not come
-  bool sent_ = false;          // in the present attempt: some of the request may have reached the replica
+  std::string body_;                     // as much of the request's body as is kept
+  bool body_whole_ = false;              // it is all of it
+  bool body_sent_on_ = false;            // bytes beyond body_ have been passed on and are gone
+  std::optional<Refusal> client_fault_;  // what is wrong with the rest of its body; status 0: it has left
+  bool reused_ = false;                  // in the present attempt: over a connection that had served before
+  bool fresh_only_ = false;              // the next attempt makes a new connection
+  bool sent_ = false;                    // in the present attempt: some of the request may have reached the replica
   Instant sent_at_{};
   std::vector<std::uint64_t> tried_;  // incarnations
   std::string last_replica_;

@@ -22,7 +22,8 @@ void copy_fields(std::string& out, const http::Head& head, bool (*also_ours)(std
   for (std::size_t i = 0; i < head.field_count(); ++i) {
     const http::Field field = head.field(i);
     if (is_ours(field.name) || also_ours(field.name)) continue;
-    if (names_more && head.has_token("connection", field.name)) continue;
+    // Host belongs to the request whatever Connection says of it.
+    if (names_more && !equals_ignoring_case(field.name, "host") && head.has_token("connection", field.name)) continue;
     http::write_field(out, field.name, field.value);
   }
 }
@@ -73,6 +74,7 @@ void write_client_head(std::string& out, const http::Head& response, const Hop& 
     case BodyCoding::kUntilClose: break;
   }
   if (!keep_alive) http::write_field(out, "Connection", "close");
+  if (keep_alive && hop.old_client) http::write_field(out, "Connection", "keep-alive");
   http::end_head(out);
 }
 

@@ -13,6 +13,7 @@ namespace nines::gateway {
 struct Hop {
   std::string_view client;      // address without port
   std::string_view request_id;  // of this request, from the client if it was sane
+  bool old_client = false;      // of HTTP/1.0: it has to be told that the connection stays
 };
 
 // The head as the replica gets it. `body_length`: the whole body is known; nullopt: chunked if the request was.

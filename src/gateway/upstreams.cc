@@ -131,7 +131,7 @@ std::unique_ptr<UpstreamConnection> Upstreams::take(std::size_t slot) {
     auto connection = std::move(idle.back());
     idle.pop_back();
     const bool fresh = loop_.now() - connection->idle_since < settings_.upstream_idle;
-    if (fresh && !connection->stream->peer_closed() && !connection->reader.has_more()) return connection;
+    if (fresh && !connection->stream->may_have_input() && !connection->reader.has_more()) return connection;
   }
   return nullptr;
 }
@@ -139,6 +139,8 @@ std::unique_ptr<UpstreamConnection> Upstreams::take(std::size_t slot) {
 void Upstreams::give_back(const Attempt& attempt, std::unique_ptr<UpstreamConnection> connection) {
   Replica& replica = replicas_[attempt.slot()];
   if (attempt.replica_gone() || replica.idle.size() >= settings_.upstream_idle_kept) return;
+  // More than the answer has come: the next request must not get it for its own.
+  if (connection->stream->may_have_input() || connection->reader.has_more()) return;
   connection->idle_since = loop_.now();
   connection->reader.release_buffer();
   connection->stream->read_deadline(Instant::never());
@@ -149,15 +151,9 @@ void Upstreams::give_back(const Attempt& attempt, std::unique_ptr<UpstreamConnec
 void Upstreams::prune() {
   for (Replica& replica : replicas_) {
     std::erase_if(replica.idle, [&](const auto& connection) {
-      return loop_.now() - connection->idle_since >= settings_.upstream_idle || connection->stream->peer_closed();
+      return loop_.now() - connection->idle_since >= settings_.upstream_idle || connection->stream->may_have_input();
     });
   }
-}
-
-std::size_t Upstreams::idle_connections() const {
-  std::size_t count = 0;
-  for (const Replica& replica : replicas_) count += replica.idle.size();
-  return count;
 }
 
 }  // namespace nines::gateway

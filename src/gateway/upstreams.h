@@ -85,7 +85,6 @@ class Upstreams {
 
   const net::Address& address(std::size_t slot) const { return replicas_[slot].address; }
   const std::string& name(std::size_t slot) const { return replicas_[slot].name; }
-  std::size_t idle_connections() const;
 
  private:
   friend class Attempt;

@@ -471,6 +471,173 @@ TEST_CASE("gateway: what is in flight on a replica that is gone goes elsewhere, 
   over_both(replica_taken_away);
 }
 
+// A server written out by hand: reads a head, then lets the test speak.
+struct HandServer {
+  explicit HandServer(Loop& l)
+      : loop(l), listener(std::move(l.listen(Address::loopback(0)).value())), at(listener->address()) {}
+  Task<std::unique_ptr<Stream>> next() { co_return std::move((co_await listener->accept()).value()); }
+  static Task<std::string> read_head(Stream& stream) {
+    std::string all;
+    std::array<char, 4096> buffer;
+    while (all.find("\r\n\r\n") == std::string::npos) {
+      const auto n = co_await stream.read(buffer);
+      if (!n || *n == 0) break;
+      all.append(buffer.data(), *n);
+    }
+    co_return all;
+  }
+  Loop& loop;
+  std::unique_ptr<net::Listener> listener;
+  Address at;
+};
+
+Task<void> poison(Loop& loop) {
+  HandServer server(loop);
+  World world(loop);
+  world.route(0, server.at);
+  struct Serve {
+    static Task<void> run(Loop& l, HandServer& s) {
+      auto first = co_await s.next();
+      (void)co_await HandServer::read_head(*first);
+      CHECK(co_await first->write(kOk));
+      (void)co_await l.sleep(50ms);
+      CHECK(co_await first->write("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nPOISON"));
+      auto second = co_await s.next();
+      (void)co_await HandServer::read_head(*second);
+      CHECK(co_await second->write(kOk));
+      (void)co_await l.sleep(100ms);
+    }
+  };
+  TaskGroup group;
+  group.start(Serve::run(loop, server));
+  CHECK((co_await world.call("GET", "/1")).body == "ok");
+  co_await loop.sleep(80ms);
+  CHECK((co_await world.call("GET", "/2")).body == "ok");
+  co_await group.join();
+  co_await world.worker.drain(1s);
+}
+TEST_CASE("gateway: what a replica sends beyond its answer reaches nobody") { over_both(poison); }
+
+Task<void> stale(Loop& loop) {
+  HandServer server(loop);
+  World world(loop);
+  world.route(0, server.at);
+  struct Serve {
+    static Task<void> run(HandServer& s) {
+      {
+        auto first = co_await s.next();
+        (void)co_await HandServer::read_head(*first);
+        CHECK(co_await first->write(kOk));
+        (void)co_await HandServer::read_head(*first);  // the next request: closed in its face
+      }
+      auto second = co_await s.next();
+      (void)co_await HandServer::read_head(*second);
+      CHECK(co_await second->write(kOk));
+      std::array<char, 10> buffer;
+      (void)co_await second->read(buffer);
+    }
+  };
+  TaskGroup group;
+  group.start(Serve::run(server));
+  CHECK((co_await world.call("GET", "/1")).body == "ok");
+  const Instant begun = loop.now();
+  CHECK((co_await world.call("GET", "/2")).body == "ok");  // the only replica is asked again, over a new connection
+  CHECK(loop.now() - begun < 2s);
+  co_await world.worker.drain(1s);
+  world.remove(0);
+  co_await group.join();
+}
+TEST_CASE("gateway: a connection closed as it is used again does not count against its replica") { over_both(stale); }
+
+Task<void> upload_lost(Loop& loop) {
+  HandServer server(loop);
+  World world(loop);
+  world.route(0, server.at);
+  std::unique_ptr<Stream> upstream;
+  struct Serve {
+    static Task<void> run(HandServer& s, std::unique_ptr<Stream>& kept) {
+      kept = co_await s.next();
+      (void)co_await HandServer::read_head(*kept);
+    }
+  };
+  TaskGroup group;
+  group.start(Serve::run(server, upstream));
+  auto client = std::move((co_await loop.connect(world.at, 1s)).value());
+  CHECK(co_await client->write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n" +
+                               std::string(300'000, 'x')));
+  co_await group.join();
+  world.remove(0);  // its process is gone; its connection is not, yet
+  std::string seen;
+  std::array<char, 4096> buffer;
+  while (seen.find("replay: safe") == std::string::npos) {
+    const auto n = co_await client->read(buffer);
+    REQUIRE(n);
+    REQUIRE(*n > 0);
+    seen.append(buffer.data(), *n);
+  }
+  CHECK(seen.starts_with("HTTP/1.1 502"));
+  CHECK(seen.find("its process ended") != std::string::npos);
+  CHECK(world.counters().abandoned == 0);
+  upstream.reset();
+  client.reset();
+  co_await world.worker.drain(5s);
+}
+TEST_CASE("gateway: a replica lost during a large upload is a 502 that says so") { over_both(upload_lost); }
+
+Task<void> slow_reader(Loop& loop) {
+  const std::string body(3'000'000, 'z');
+  HandServer server(loop);
+  World world(loop);
+  world.route(0, server.at);
+  struct Serve {
+    static Task<void> run(HandServer& s, World& w, const std::string& text) {
+      auto stream = co_await s.next();
+      (void)co_await HandServer::read_head(*stream);
+      CHECK(co_await stream->write({"HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n", text}));
+      w.remove(0);  // it has said all it had to say, and ends
+    }
+  };
+  TaskGroup group;
+  group.start(Serve::run(server, world, body));
+  auto client = std::move((co_await loop.connect(world.at, 1s)).value());
+  CHECK(co_await client->write("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+  std::size_t seen = 0;
+  std::vector<char> buffer(20'000);
+  while (true) {
+    const auto n = co_await client->read(buffer);
+    REQUIRE(n);
+    if (*n == 0) break;
+    seen += *n;
+    (void)co_await loop.sleep(2ms);  // slower than the grace that lost attempts get
+  }
+  CHECK(seen > body.size());
+  co_await group.join();
+  co_await world.worker.drain(1s);
+}
+TEST_CASE("gateway: an answer that was sent whole arrives whole, however slow its reader") { over_both(slow_reader); }
+
+Task<void> too_many_fields(Loop& loop) {
+  std::string fields;
+  for (int i = 0; i < 101; ++i) fields += "A: b\r\n";
+  const Outcome o = co_await against(loop, {.answer = "HTTP/1.1 200 OK\r\n" + fields + "\r\n"}, "POST", {});
+  CHECK(o.status == 502);
+}
+TEST_CASE("gateway: an answer beyond our limits is the replica's fault, not the client's") {
+  over_memory(too_many_fields);
+}
+
+Task<void> old_clients(Loop& loop) {
+  Echo echo(loop, "a");
+  World world(loop);
+  world.route(0, echo.at);
+  const std::string seen = co_await world.raw("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET / HTTP/1.0\r\n\r\n");
+  CHECK(seen.find("Connection: keep-alive\r\n") != std::string::npos);
+  CHECK(seen.find("Connection: close\r\n") != std::string::npos);
+  co_await world.worker.drain(1s);
+  co_await echo.server.drain(1s);
+}
+TEST_CASE("gateway: a client of HTTP/1.0 is told that its connection stays") { over_memory(old_clients); }
+
 Task<void> times_out(Loop& loop) {
   ScriptedReplica hangs(loop, {.answer = kOk, .before = 3600s});
   World world(loop);

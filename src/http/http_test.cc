@@ -136,6 +136,10 @@ TEST_CASE("reader: requests, whole and byte by byte") {
       {"no host", "GET / HTTP/1.1\r\n\r\n", "<protocol>"},
       {"two hosts", "GET / HTTP/1.1\r\n" + host + host + "\r\n", "<protocol>"},
       {"a folded field", "GET / HTTP/1.1\r\n" + host + "X: a\r\n b\r\n\r\n", "<protocol>"},
+      {"a folded field after an empty line before the request", "\r\nGET / HTTP/1.1\r\n" + host + "X: a\r\n b\r\n\r\n",
+       "<protocol>"},
+      {"white space around a value is not part of it",
+       "POST /a HTTP/1.1\r\n" + host + "Content-Length:  3 \r\n\r\nabc", "POST /a body=abc | end"},
       {"a folded field by tab", "GET / HTTP/1.1\r\n" + host + "X: a\r\n\tb\r\n\r\n", "<protocol>"},
       {"a space before the colon", "GET / HTTP/1.1\r\nHost : x\r\n\r\n", "<protocol>"},
       {"a bare LF", "GET / HTTP/1.1\nHost: x\n\n", "<protocol>"},
@@ -180,6 +184,31 @@ TEST_CASE("reader: a head has limits") {
   CHECK(parsed(start + fields + "\r\n", Side::kRequests, 7, limits) == "GET / | end");
   CHECK(parsed(start + fields + "A: b\r\n\r\n", Side::kRequests, 7, limits) == "<limit>");
   CHECK(parsed(std::string(5000, '\n'), Side::kRequests, 7, limits) != "end");
+}
+
+TEST_CASE("reader: a body that looks like folded fields is none, wherever the bytes are split") {
+  const std::string body = "{\n  \"text\": 1,\n\t\"b\": 2\n}\n x";
+  const std::string message =
+      "POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+  for (std::size_t at = 1; at < message.size(); ++at) {
+    CAPTURE(at);
+    MemoryLoop loop;
+    auto [client, server] = loop.pair();
+    struct Split {
+      static Task<void> run(Stream& stream, std::string first, std::string second) {
+        CHECK(co_await stream.write(first));
+        co_await stream.loop().sleep(0ns);
+        CHECK(co_await stream.write(second));
+        stream.end_writing();
+      }
+    };
+    std::string result;
+    TaskGroup group;
+    group.start(store(read_messages(*server, Side::kRequests, {}, false), result));
+    group.start(Split::run(*client, message.substr(0, at), message.substr(at)));
+    while (!group.empty()) REQUIRE(loop.turn());
+    CHECK(result == "POST /p body=" + body + " | end");
+  }
 }
 
 TEST_CASE("reader: what it is given, in whatever pieces, it reads the same") {

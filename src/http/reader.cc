@@ -32,7 +32,7 @@ struct MessageReader::State {
   Head* head = nullptr;  // where the head being read goes
   std::size_t head_bytes = 0;
   bool in_value = false;
-  char before = 0;  // the last byte of the feed before this one, while a head is read
+  bool line_empty = true, text_seen = false;  // of the raw head so far: its present line, all of it
   bool no_body = false;
   bool head_done = false;
   bool message_done = true;
@@ -51,7 +51,7 @@ struct MessageReader::State {
   int on_headers_complete();
   const char* find_framing();
 
-  bool folds() const;
+  bool folds();
   Result<> feed();
   Task<Result<bool>> fill();
 
@@ -83,7 +83,12 @@ const llhttp_settings_t& MessageReader::State::settings() {
       return state.append(state.head->fields_.back().value, at, n);
     };
     s.on_header_value_complete = [](llhttp_t* p) -> int {
-      of(p).in_value = true;  // also when the value is empty and had no bytes to tell of
+      State& state = of(p);
+      state.in_value = true;  // also when the value is empty and had no bytes to tell of
+      if (state.head_done) return HPE_OK;
+      Head::Span& value = state.head->fields_.back().value;
+      while (value.length > 0 && (state.head->view(value).back() == ' ' || state.head->view(value).back() == '\t'))
+        --value.length;
       return HPE_OK;
     };
     s.on_headers_complete = [](llhttp_t* p) { return of(p).on_headers_complete(); };
@@ -177,15 +182,19 @@ const char* MessageReader::State::find_framing() {
 }
 
 // A line of the head that begins with white space continues the one before: obsolete, and read differently by
-// different programs. (The parser joins them, so it has to be seen in the raw bytes.)
-bool MessageReader::State::folds() const {
-  const char* at = buffer.get() + begin;
-  const char* const last = buffer.get() + end;
-  if (before == '\n' && at != last && (*at == ' ' || *at == '\t')) return true;
-  while ((at = static_cast<const char*>(std::memchr(at, '\n', static_cast<std::size_t>(last - at)))) != nullptr) {
-    if (++at == last) return false;
-    if (*at == '\r') return false;  // the end of the head, or an empty line before it
-    if (*at == ' ' || *at == '\t') return true;
+// different programs. (The parser joins them, so it has to be seen in the raw bytes. The head ends with its first empty
+// line; empty lines before it do not count.)
+bool MessageReader::State::folds() {
+  for (std::size_t i = begin; i != end; ++i) {
+    const char c = buffer[i];
+    if (c == '\n') {
+      if (line_empty && text_seen) return false;
+      line_empty = true;
+    } else if (c != '\r') {
+      if (line_empty && text_seen && (c == ' ' || c == '\t')) return true;
+      line_empty = false;
+      text_seen = true;
+    }
   }
   return false;
 }
@@ -206,7 +215,6 @@ Result<> MessageReader::State::feed() {
   begin += used;
   if (was_in_head && !head_done) {
     head_bytes += used;
-    before = length > 0 ? from[length - 1] : before;
     if (head_bytes > limits.head_bytes + limits.fields * kSeparatorsPerField)
       return failure(Code::kLimit, "the head is too long");
   }
@@ -234,7 +242,8 @@ Task<Result<bool>> MessageReader::head(Head& head) {
   s.reset_parser();
   s.head = &head;
   s.head_bytes = 0;
-  s.before = 0;
+  s.line_empty = true;
+  s.text_seen = false;
   s.in_value = s.head_done = s.message_done = false;
   s.broken.reset();
   bool any = false;

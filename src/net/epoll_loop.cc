@@ -119,7 +119,11 @@ class SocketListener final : public Listener, private EpollLoop::Pollable {
  private:
   bool start(AcceptOp& op) override {
     INVARIANT(acceptor_ == nullptr);
-    if (attempt(op)) return true;
+    if (attempt(op)) {
+      if (op.may_finish_at_once()) return true;
+      op.complete();
+      return false;
+    }
     acceptor_ = &op;
     if (!watched_) watch();
     return false;
@@ -159,6 +163,10 @@ class SocketListener final : public Listener, private EpollLoop::Pollable {
       epoll_.remove(fd_);
       watched_ = false;
     } else if (attempt(*acceptor_)) {
+      // The kernel wakes the loop that began to wait first: go to the end of the queue, or one loop gets all
+      // connections.
+      epoll_.remove(fd_);
+      watch();
       std::exchange(acceptor_, nullptr)->complete();
     }
   }

@@ -15,6 +15,7 @@ class ReadinessStream : public Stream {
   void read_deadline(Instant t) override { read_deadline_.set(t); }
   void write_deadline(Instant t) override { write_deadline_.set(t); }
   bool peer_closed() const override { return peer_closed_; }
+  bool may_have_input() const override { return maybe_readable_ || peer_closed_; }
   void cancel_on_close(CancelScope* scope) override;
 
  protected:

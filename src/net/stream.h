@@ -91,6 +91,8 @@ class Stream {
 
   // The peer has closed or half-closed, or the connection broke, as known at the last turn of the loop.
   virtual bool peer_closed() const = 0;
+  // Something may be readable, be it bytes or the end, as known at the last turn of the loop.
+  virtual bool may_have_input() const = 0;
   // Cancels `scope` once the peer closes; at once if it has. Null ends the watch. One watch at a time.
   virtual void cancel_on_close(CancelScope* scope) = 0;
 

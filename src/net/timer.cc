@@ -23,6 +23,7 @@ void TimerQueue::arm(Timer& timer, Instant due) {
 }
 
 void TimerQueue::fire(Instant now) {
+  if (next() > now) return;
   // Only those due now: a timer that re-arms itself for now would otherwise keep the loop here for good. Each is
   // looked up again before it fires, since an earlier one may have disarmed or destroyed it.
   std::size_t due_count = 0;

@@ -29,6 +29,8 @@ class RotatingLog {
 
   // Continues an existing file.
   static Result<RotatingLog> open(Options options);
+  // Opens it at the first append, and tries again at every further one until that works.
+  explicit RotatingLog(Options options) : options_(std::move(options)) {}
 
   // Never fails and never waits: what cannot be written (disk full) is dropped and counted, and a line saying so
   // goes first once writing works again. A file that somebody removed is made anew.
@@ -38,8 +40,6 @@ class RotatingLog {
   const std::string& path() const { return options_.path; }
 
  private:
-  explicit RotatingLog(Options options) : options_(std::move(options)) {}
-
   Result<> open_file();
   void reopen_if_removed();
   bool rotate();
