@@ -77,12 +77,6 @@ Supervisor::Supervisor(const Service& service, const Listener& listener, plane::
 Supervisor::~Supervisor() = default;
 
 HelperProcess::Hooks Supervisor::gateway_hooks() {
-  const auto note_end = [this](EventKind kind, const supervise::Exit& exit, pid_t pid) {
-    plane::Event event{.kind = kind, .pid = static_cast<std::uint32_t>(pid)};
-    event.set_text(supervise::text(exit));
-    note(event);
-    changed_.notify_all();
-  };
   return {
       .command =
           [this] {
@@ -103,9 +97,9 @@ HelperProcess::Hooks Supervisor::gateway_hooks() {
       .started =
           [this](pid_t pid) { note({.kind = EventKind::kGatewayStarted, .pid = static_cast<std::uint32_t>(pid)}); },
       .exited =
-          [this, note_end](const supervise::Exit& exit, pid_t pid) {
+          [this](const supervise::Exit& exit, pid_t pid) {
             table_->header.gateway_serving = 0;
-            note_end(EventKind::kGatewayExited, exit, pid);
+            helper_exited(EventKind::kGatewayExited, exit, pid);
           },
       .failed = [this](const Error& error) { warn("the gateway cannot be started: " + error.text()); },
   };
@@ -126,15 +120,16 @@ HelperProcess::Hooks Supervisor::keeper_hooks() {
           },
       .started =
           [this](pid_t pid) { note({.kind = EventKind::kKeeperStarted, .pid = static_cast<std::uint32_t>(pid)}); },
-      .exited =
-          [this](const supervise::Exit& exit, pid_t pid) {
-            plane::Event event{.kind = EventKind::kKeeperExited, .pid = static_cast<std::uint32_t>(pid)};
-            event.set_text(supervise::text(exit));
-            note(event);
-            changed_.notify_all();
-          },
+      .exited = [this](const supervise::Exit& exit, pid_t pid) { helper_exited(EventKind::kKeeperExited, exit, pid); },
       .failed = [this](const Error& error) { warn("the keeper cannot be started: " + error.text()); },
   };
+}
+
+void Supervisor::helper_exited(EventKind kind, const supervise::Exit& exit, pid_t pid) {
+  plane::Event event{.kind = kind, .pid = static_cast<std::uint32_t>(pid)};
+  event.set_text(supervise::text(exit));
+  note(event);
+  changed_.notify_all();
 }
 
 Task<Outcome> Supervisor::run() {

@@ -71,6 +71,7 @@ class Supervisor final : private ReplicaUnit::Owner {
   void hurry();
   HelperProcess::Hooks gateway_hooks();
   HelperProcess::Hooks keeper_hooks();
+  void helper_exited(plane::EventKind kind, const supervise::Exit& exit, pid_t pid);
   Outcome outcome() const;
   std::string check_in_words() const;
   int ready_count() const;

@@ -1,3 +1,4 @@
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <system_error>
@@ -10,6 +11,8 @@ namespace nines::cli {
 namespace {
 
 constexpr Duration kBetweenLooks = 50ms;
+// A service that starts has its control socket long before.
+constexpr Duration kUnheard = 3s;
 
 std::string name_of_service(const app::Paths& paths) {
   const auto status = ask_status(paths);
@@ -54,6 +57,11 @@ Task<Reply> end_service(net::Loop& loop, const app::Paths& paths, std::string na
       left = *asked;
     }
     const Duration took = loop.now() - began;
+    // It runs and has no control socket any more: somebody removed its run folder (a logout does, of /run/user/UID).
+    if (left == Left::kToAsk && took > kUnheard) {
+      const auto holder = app::holder_of(paths.lock_file());
+      if (holder.value_or(0) > 0 && ::kill(static_cast<pid_t>(*holder), SIGTERM) == 0) left = Left::kToWait;
+    }
     if (left == Left::kNothing || is_gone(paths))
       co_return Reply{kDone, name + " is down, after " + format_duration(took)};
     if (took >= timeout) co_return too_late(name, paths, took);

@@ -5,7 +5,6 @@
 namespace nines::gateway {
 
 Replay may_replay(const ReplayLimits& limits, const FailedAttempt& failed) {
-  if (failed.client_has_bytes) return Replay::kAnswerBegun;
   if (failed.sent && !failed.harmless_twice) return Replay::kMayHaveRun;
   if (!failed.body_kept) return Replay::kBodyGone;
   if (failed.attempts >= limits.attempts_max) return Replay::kTooManyAttempts;
@@ -28,7 +27,6 @@ bool is_idempotent(std::string_view method) {
 std::string_view reason_of(Replay verdict) {
   switch (verdict) {
     case Replay::kAgain: return "it may be sent again";
-    case Replay::kAnswerBegun: return "a part of the answer had reached the client";
     case Replay::kMayHaveRun:
       return "it may have been executed, and its route is not declared `replay: safe` (nor has it an Idempotency-Key)";
     case Replay::kBodyGone: return "its body was too large to be kept";

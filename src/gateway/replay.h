@@ -1,8 +1,9 @@
 // May a request whose attempt failed be sent again, elsewhere? Pure.
 //
 // The rule (RFC 9110, 9.2.2, and what clients of AI APIs can live with): nothing was sent -> any request may. It was
-// sent and no answer reached the client -> only one that does no harm twice: an idempotent method, a request that
-// carries an Idempotency-Key, or a route declared `replay: safe`. A byte has reached the client -> never.
+// sent -> only one that does no harm twice: an idempotent method, a request that carries an Idempotency-Key, or a route
+// declared `replay: safe`. Once a byte of the answer has reached the client the question does not arise any more: a
+// broken answer is broken off.
 #pragma once
 
 #include <cstdint>
@@ -20,18 +21,16 @@ struct ReplayLimits {
 
 // What is known about a request when an attempt at it has failed.
 struct FailedAttempt {
-  bool harmless_twice = false;    // by method, by key or by route
-  bool sent = false;              // some of it may have reached the replica
-  bool client_has_bytes = false;  // of the answer
-  bool body_kept = true;          // we still have all of the body
-  int attempts = 1;               // made so far
+  bool harmless_twice = false;  // by method, by key or by route
+  bool sent = false;            // some of it may have reached the replica
+  bool body_kept = true;        // we still have all of the body
+  int attempts = 1;             // made so far
 };
 
 enum class Replay : std::uint8_t {
   kAgain,
-  kAnswerBegun,  // a byte has reached the client
-  kMayHaveRun,   // sent, and not declared safe to send twice
-  kBodyGone,     // too large to be kept
+  kMayHaveRun,  // sent, and not declared safe to send twice
+  kBodyGone,    // too large to be kept
   kTooManyAttempts,
 };
 

@@ -215,6 +215,11 @@ bool EpollLoop::poll(Instant until) {
   } else {
     const timespec timeout{.tv_sec = wait / 1s, .tv_nsec = (wait % 1s).count()};
     n = ::epoll_pwait2(epoll_.get(), events.data(), kEventsMax, &timeout, nullptr);
+    // Before Linux 5.11, or forbidden in a container: whole milliseconds then, rounded up.
+    if (n < 0 && (errno == ENOSYS || errno == EPERM)) {
+      const auto ms = std::chrono::ceil<std::chrono::milliseconds>(std::min<Duration>(wait, 1h)).count();
+      n = ::epoll_wait(epoll_.get(), events.data(), kEventsMax, static_cast<int>(ms));
+    }
   }
   now_ = boot_time();
   INVARIANT(n >= 0 || errno == EINTR);

@@ -3,6 +3,7 @@ import fcntl
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -64,6 +65,16 @@ class Down(ServiceTest):
             service.down(status=0)
             self.assert_nothing_is_left(service, status)
             self.assert_status(service.down(), NOT_RUNNING)
+
+    def test_down_ends_a_service_whose_run_folder_was_removed(self):
+        """A logout removes /run/user/UID, with the control socket of a service that goes on in the background."""
+        with harness.Service(harness.slow_service()) as service:
+            service.up()
+            service.wait_ready(3)
+            _, status = service.status()
+            shutil.rmtree((service.state / "run").resolve())
+            service.down(status=0)
+            self.assert_nothing_is_left(service, status)
 
     def test_sigint_and_sigterm_of_a_foreground_up_do_what_down_does(self):
         for number in (signal.SIGINT, signal.SIGTERM):
