@@ -58,16 +58,36 @@ Task<std::string> read_messages(Stream& stream, Side side, ReadLimits limits, bo
 
 Task<void> store(Task<std::string> task, std::string& into) { into = co_await std::move(task); }
 
-std::string parsed(const std::string& bytes, Side side, std::size_t step, ReadLimits limits = {},
-                   bool head_answers = false) {
-  MemoryLoop loop;
-  auto [client, server] = loop.pair();
+struct Ends {
+  std::unique_ptr<Stream> client, server;
+};
+Task<Ends> connect_ends(Loop& loop) {
+  auto listener = std::move(loop.listen(Address::loopback(0)).value());
+  Ends ends;
+  ends.client = std::move((co_await loop.connect(listener->address(), 1s)).value());
+  ends.server = std::move((co_await listener->accept()).value());
+  co_return std::move(ends);
+}
+
+std::string parsed_over(Loop& loop, const std::string& bytes, Side side, std::size_t step, ReadLimits limits,
+                        bool head_answers) {
+  const Ends ends = loop.run(connect_ends(loop));
   std::string result;
   TaskGroup group;
-  group.start(store(read_messages(*server, side, limits, head_answers), result));
-  group.start(send_in_steps(*client, bytes, step));
+  group.start(store(read_messages(*ends.server, side, limits, head_answers), result));
+  group.start(send_in_steps(*ends.client, bytes, step));
   while (!group.empty()) REQUIRE(loop.turn());
   return result;
+}
+
+// What a reader makes of these bytes, sent `step` at a time: the same over memory and over sockets.
+std::string parsed(const std::string& bytes, Side side, std::size_t step, ReadLimits limits = {},
+                   bool head_answers = false) {
+  MemoryLoop memory;
+  EpollLoop sockets;
+  const std::string in_memory = parsed_over(memory, bytes, side, step, limits, head_answers);
+  CHECK(parsed_over(sockets, bytes, side, step, limits, head_answers) == in_memory);
+  return in_memory;
 }
 
 struct Row {
@@ -138,8 +158,8 @@ TEST_CASE("reader: requests, whole and byte by byte") {
       {"a folded field", "GET / HTTP/1.1\r\n" + host + "X: a\r\n b\r\n\r\n", "<protocol>"},
       {"a folded field after an empty line before the request", "\r\nGET / HTTP/1.1\r\n" + host + "X: a\r\n b\r\n\r\n",
        "<protocol>"},
-      {"white space around a value is not part of it",
-       "POST /a HTTP/1.1\r\n" + host + "Content-Length:  3 \r\n\r\nabc", "POST /a body=abc | end"},
+      {"white space around a value is not part of it", "POST /a HTTP/1.1\r\n" + host + "Content-Length:  3 \r\n\r\nabc",
+       "POST /a body=abc | end"},
       {"a folded field by tab", "GET / HTTP/1.1\r\n" + host + "X: a\r\n\tb\r\n\r\n", "<protocol>"},
       {"a space before the colon", "GET / HTTP/1.1\r\nHost : x\r\n\r\n", "<protocol>"},
       {"a bare LF", "GET / HTTP/1.1\nHost: x\n\n", "<protocol>"},
