@@ -4,7 +4,7 @@
 #include <array>
 #include <cstdio>
 
-#include "cli/event_text.h"
+#include "cli/event_line.h"
 #include "load/report.h"
 
 namespace nines::demo {
@@ -29,18 +29,13 @@ std::string count_of(std::uint64_t n, const std::string& what) {
   return with_commas(n) + " " + what + (n == 1 ? "" : "s");
 }
 
-Colour colour_of(cli::Mood mood) {
-  if (mood == cli::Mood::kGood) return Colour::kGreen;
-  return mood == cli::Mood::kBad ? Colour::kRed : Colour::kNone;
-}
-
 void log_line(cli::TextTable& table, Duration after, const std::string& painted, const Style& style) {
   table.row({"     ", style.paint(Colour::kDim, milliseconds(after)), painted});
 }
 
 std::string in_words(const cli::PastEvent& past, const Style& style) {
   if (past.event.kind == plane::EventKind{}) return past.replica + " " + past.kind;
-  return style.paint(colour_of(cli::mood_of(past.event)), cli::describe(past.event, past.replica));
+  return style.paint(cli::colour_of(plane::mood_of(past.event)), plane::describe(past.event, past.replica));
 }
 
 // The slowest of all kills, by one of their times; nullopt when one of them has none.

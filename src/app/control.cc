@@ -73,7 +73,7 @@ class Reporter {
             {"replayed", number(c.replayed)},
             {"abandoned", number(c.abandoned)},
             {"unroutable", number(c.unroutable)},
-            {"connections", number(c.connections)},
+            {"connections", number(plane::total(c.connections))},
             {"connections_refused", number(c.connections_refused)},
             {"latency_ms", latency(c.latency)}};
   }
@@ -90,7 +90,7 @@ class Reporter {
             {"since", wall(unit.since())},
             {"uptime_s", unit.pid() != 0 ? json::value(seconds(now_ - unit.spawned())) : json::value(nullptr)},
             {"restarts", number(unit.machine().restarts())},
-            {"in_flight", number(observed.in_flight)},
+            {"in_flight", number(plane::total(observed.in_flight))},
             {"requests", number(observed.requests)},
             {"errors", number(observed.errors)},
             {"latency_ms", latency(observed.latency)},

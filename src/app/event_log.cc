@@ -8,7 +8,7 @@ EventLog::EventLog(plane::Table& table, std::function<void(const plane::Event&)>
     : table_(table), each_(std::move(each)) {}
 
 void EventLog::collect() {
-  auto ours = table_.supervisor_events.read(supervisor_next_);
+  auto ours = table_.log.read(supervisor_next_);
   auto theirs = table_.gateway_events.read(gateway_next_);
   supervisor_next_ = ours.next;
   gateway_next_ = theirs.next;

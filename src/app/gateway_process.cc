@@ -196,13 +196,15 @@ int gateway_main(const std::vector<std::string>& arguments) {
                    config::format(config.error().front(), "snapshot"));
 
   // Requests that were in flight in the gateway before died with it.
-  for (plane::Observed& observed : (*table)->observed) observed.in_flight = 0;
-  (*table)->service.connections = 0;
+  const std::size_t generation = *epoch % 2;
+  for (plane::Observed& observed : (*table)->observed) observed.in_flight[generation] = 0;
+  (*table)->service.connections[generation] = 0;
 
   std::signal(SIGPIPE, SIG_IGN);
   const auto threads = static_cast<std::size_t>(
       config->gateway.threads.value_or(static_cast<int>(std::max(1U, std::thread::hardware_concurrency()))));
   gateway::Settings settings = settings_of(*config);
+  settings.generation = generation;
   fit_descriptors(settings, threads);
   std::vector<int> fds;
   for (std::size_t i = 0; i < *listeners; ++i) fds.push_back(kFirstListener + static_cast<int>(i));

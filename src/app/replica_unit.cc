@@ -219,7 +219,7 @@ void ReplicaUnit::look() {
 // The gateway acts on our wish to drain, and has nothing of it left.
 bool ReplicaUnit::nothing_in_flight() const {
   if (table_.header.gateway_serving == 0) return true;
-  return table_.header.routes_seen >= routes_version_ && table_.observed[options_.slot].in_flight == 0;
+  return table_.header.routes_seen >= routes_version_ && plane::total(table_.observed[options_.slot].in_flight) == 0;
 }
 
 void ReplicaUnit::stop() {

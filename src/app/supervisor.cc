@@ -126,7 +126,7 @@ HelperProcess::Hooks Supervisor::keeper_hooks() {
 }
 
 void Supervisor::helper_exited(EventKind kind, const supervise::Exit& exit, pid_t pid) {
-  plane::Event event{.kind = kind, .pid = static_cast<std::uint32_t>(pid)};
+  plane::Event event{.kind = kind, .pid = static_cast<std::uint32_t>(pid), .b = phase_ == Phase::kStopping ? 0 : 1};
   event.set_text(supervise::text(exit));
   note(event);
   changed_.notify_all();
@@ -277,7 +277,7 @@ void Supervisor::routes_changed() {
 
 void Supervisor::note(plane::Event event) {
   if (event.at_ns == 0) event.at_ns = loop_.now().since_boot.count();
-  table_->supervisor_events.push(event);
+  table_->log.push(event);
   events_.collect();
 }
 

@@ -5,23 +5,18 @@
 #include <cstdio>
 #include <ctime>
 
-#include "cli/event_text.h"
 #include "cli/terminal.h"
 
 namespace nines::cli {
-namespace {
-
-Colour colour_of(Mood mood) {
+Colour colour_of(plane::Mood mood) {
   switch (mood) {
-    case Mood::kNeutral: return Colour::kNone;
-    case Mood::kGood: return Colour::kGreen;
-    case Mood::kWarning: return Colour::kYellow;
-    case Mood::kBad: return Colour::kRed;
+    case plane::Mood::kNeutral: return Colour::kNone;
+    case plane::Mood::kGood: return Colour::kGreen;
+    case plane::Mood::kWarning: return Colour::kYellow;
+    case plane::Mood::kBad: return Colour::kRed;
   }
   return Colour::kNone;
 }
-
-}  // namespace
 
 std::string clock_text(WallTime at, const LineStyle& style) {
   const auto whole = std::chrono::floor<std::chrono::seconds>(at);
@@ -37,7 +32,7 @@ std::string clock_text(WallTime at, const LineStyle& style) {
 
 std::string event_line(const plane::Event& event, std::string_view replica, WallTime at, const LineStyle& style) {
   const Style paint{.colour = style.colour};
-  const EventText text = text_of(event, replica);
+  const plane::EventText text = plane::text_of(event, replica);
   std::string line = clock_text(at, style) + "  ";
   if (!text.subject.empty()) line += paint.paint(Colour::kBold, text.subject) + " ";
   return line + paint.paint(colour_of(mood_of(event)), text.words);

@@ -9,9 +9,12 @@
 
 #include "app/service.h"
 #include "base/time.h"
-#include "plane/events.h"
+#include "cli/terminal.h"
+#include "plane/event_text.h"
 
 namespace nines::cli {
+
+Colour colour_of(plane::Mood mood);
 
 struct LineStyle {
   bool colour = false;

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "cli/event_text.h"
+#include "cli/event_line.h"
 #include "config/values.h"
 
 namespace nines::cli {
@@ -133,18 +133,8 @@ TextTable replica_table(const ServiceStatus& status, const Style& style) {
 }
 
 std::string words_of(const PastEvent& past) {
-  if (past.event.kind != plane::EventKind{}) return describe(past.event, past.replica);
+  if (past.event.kind != plane::EventKind{}) return plane::describe(past.event, past.replica);
   return printable(joined({past.replica, past.kind, past.event.text}, " "));
-}
-
-Colour colour_of(Mood mood) {
-  switch (mood) {
-    case Mood::kNeutral: return Colour::kNone;
-    case Mood::kGood: return Colour::kGreen;
-    case Mood::kWarning: return Colour::kYellow;
-    case Mood::kBad: return Colour::kRed;
-  }
-  return Colour::kNone;
 }
 
 std::string last_events(const ServiceStatus& status, const Style& style) {

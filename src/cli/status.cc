@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "base/text.h"
-#include "cli/event_text.h"
+#include "plane/event_text.h"
 
 namespace nines::cli {
 namespace {
@@ -85,7 +85,7 @@ PastEvent event_of(Place from) {
                  .kind = from["kind"].text(),
                  .replica = from["replica"].text()};
   past.event.number = from["number"].count().value_or(0);
-  past.event.kind = event_kind(past.kind).value_or(plane::EventKind{});
+  past.event.kind = plane::event_kind(past.kind).value_or(plane::EventKind{});
   past.event.pid = static_cast<std::uint32_t>(from["pid"].count().value_or(0));
   past.event.incarnation = from["incarnation"].count().value_or(0);
   past.event.a = from["a"].integer().value_or(0);

@@ -95,7 +95,7 @@ void HealthChecker::note_unrouted(std::size_t slot, const plane::Route& before, 
   // Of a dead replica the count says nothing: its requests have seen their connections break and gone elsewhere
   // already.
   const std::uint64_t unfinished =
-      now == Wanted::kDrain ? table_.observed[slot].in_flight.load(std::memory_order_relaxed) : 0;
+      now == Wanted::kDrain ? plane::total(table_.observed[slot].in_flight) : 0;
   table_.gateway_events.push({.at_ns = loop_.now().since_boot.count(),
                               .kind = plane::EventKind::kUnrouted,
                               .replica = static_cast<std::uint16_t>(slot),

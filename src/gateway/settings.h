@@ -13,6 +13,7 @@
 namespace nines::gateway {
 
 struct Settings {
+  std::size_t generation = 0;  // which of the table's two gauges is ours: the epoch modulo 2
   RouteTable routes{};
   std::optional<std::string> health_path;  // nullopt: a replica is healthy when it accepts a TCP connection
   HealthLimits health;

@@ -15,10 +15,12 @@ net::Address address_of(const plane::Route& route) {
 Attempt::Attempt(Upstreams& upstreams, std::size_t slot, CancelScope* parent)
     : upstreams_(upstreams), slot_(slot), incarnation_(upstreams.replicas_[slot].route.incarnation), scope_(parent) {
   upstreams_.replicas_[slot].attempts.push_back(*this);
-  upstreams_.table_.observed[slot].in_flight.fetch_add(1, std::memory_order_relaxed);
+  upstreams_.table_.observed[slot].in_flight[upstreams_.settings_.generation].fetch_add(1, std::memory_order_relaxed);
 }
 
-Attempt::~Attempt() { upstreams_.table_.observed[slot_].in_flight.fetch_sub(1, std::memory_order_relaxed); }
+Attempt::~Attempt() {
+  upstreams_.table_.observed[slot_].in_flight[upstreams_.settings_.generation].fetch_sub(1, std::memory_order_relaxed);
+}
 
 void Attempt::answered(int status, Duration to_first_byte) {
   plane::Observed& observed = upstreams_.table_.observed[slot_];
@@ -117,7 +119,7 @@ std::optional<std::size_t> Upstreams::choose(std::span<const std::uint64_t> trie
     candidate.allowed =
         replica.routable && std::find(tried.begin(), tried.end(), replica.route.incarnation) == tried.end();
     if (candidate.allowed) {
-      candidate.in_flight = table_.observed[slot].in_flight.load(std::memory_order_relaxed);
+      candidate.in_flight = plane::total(table_.observed[slot].in_flight);
       candidate.latency_ns = replica.latency.nanoseconds(now);
     }
     candidates_.push_back(candidate);

@@ -40,7 +40,7 @@ Task<void> Worker::connection(std::unique_ptr<net::Stream> stream, bool refused)
     ~Counted() { count.fetch_sub(1, std::memory_order_relaxed); }
     std::atomic<std::uint64_t>& count;
   };
-  const Counted counted(table_.service.connections);
+  const Counted counted(table_.service.connections[settings_.generation]);
   http::MessageReader reader(*stream, http::Side::kRequests, settings_.head);
   http::Head head;
   while (co_await connections_.next_request(*stream, reader, settings_.keep_alive)) {

@@ -176,7 +176,7 @@ Task<void> forwards(Loop& loop) {
   CHECK(world.counters().requests == 4);
   CHECK(world.counters().errors == 0);
   CHECK(world.table->observed[0].requests == 4);
-  CHECK(world.table->observed[0].in_flight == 0);
+  CHECK(world.table->observed[0].in_flight[0] == 0);
   co_await world.worker.drain(1s);
   co_await echo.server.drain(1s);
 }
@@ -246,11 +246,11 @@ Task<Outcome> against(Loop& loop, Script first, std::string method, std::vector<
   World world(loop, std::move(settings));
   world.route(0, bad.at);
   world.route(1, good.at);
-  world.table->observed[1].in_flight = 1000;  // so that the bad one is chosen first
+  world.table->observed[1].in_flight[0] = 1000;  // so that the bad one is chosen first
   const auto answer = co_await world.call(method, "/p", method == "POST" ? "body" : "", fields);
   CHECK(world.counters().requests == 1);
   CHECK(world.counters().errors == (answer.head.status() >= 500 ? 1U : 0U));
-  CHECK(world.table->observed[0].in_flight == 0);
+  CHECK(world.table->observed[0].in_flight[0] == 0);
   const Outcome outcome{answer.head.status(), answer.body, bad.requests, good.requests};
   co_await world.worker.drain(1s);
   co_await bad.stop();
@@ -292,7 +292,7 @@ Task<void> refused_connection(Loop& loop) {
   listener.reset();
   world.route(0, nobody);
   world.route(1, echo.at);
-  world.table->observed[1].in_flight = 1000;
+  world.table->observed[1].in_flight[0] = 1000;
   CHECK((co_await world.call("POST", "/unsafe", "x")).body == "good POST 1");  // nothing was sent: any method
   world.remove(1);
   const auto alone = co_await world.call("POST", "/unsafe", "x");
@@ -437,7 +437,7 @@ Task<void> client_leaves(Loop& loop) {
   CHECK(loop.now() - left < 1s);
   while (world.counters().abandoned == 0) co_await loop.sleep(1ms);
   CHECK(world.counters().requests == 0);
-  CHECK(world.table->observed[0].in_flight == 0);
+  CHECK(world.table->observed[0].in_flight[0] == 0);
   co_await world.worker.drain(1s);
   co_await slow.stop();
 }

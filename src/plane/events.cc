@@ -22,6 +22,20 @@ std::string_view name_of(EventKind kind) {
     case EventKind::kGatewayExited: return "gateway_exited";
     case EventKind::kKeeperStarted: return "keeper_started";
     case EventKind::kKeeperExited: return "keeper_exited";
+    case EventKind::kSupervisorStarted: return "supervisor_started";
+    case EventKind::kSupervisorExited: return "supervisor_exited";
+    case EventKind::kAnchorStarted: return "anchor_started";
+    case EventKind::kAnchorExited: return "anchor_exited";
+    case EventKind::kAdopted: return "adopted";
+    case EventKind::kStopWished: return "stop_wished";
+    case EventKind::kStartWished: return "start_wished";
+    case EventKind::kRestartWished: return "restart_wished";
+    case EventKind::kBackupTaken: return "backup_taken";
+    case EventKind::kBackupFailed: return "backup_failed";
+    case EventKind::kRestored: return "restored";
+    case EventKind::kUpgraded: return "upgraded";
+    case EventKind::kEventsLost: return "events_lost";
+    case EventKind::kReaped: return "reaped";
   }
   return "unknown";
 }

@@ -28,13 +28,31 @@ enum class EventKind : std::uint16_t {
   kTerminated,          // SIGTERM sent
   kKilled,              // SIGKILL sent; text: why
   kGatewayStarted,
-  kGatewayExited,  // text: how
+  kGatewayExited,  // text: how; b: 1 nobody asked for it
   kKeeperStarted,
-  kKeeperExited,  // text: how
+  kKeeperExited,  // text: how; b: 1 nobody asked for it
+  kSupervisorStarted,
+  kSupervisorExited,  // text: how; b: 1 nobody asked for it
+  kAnchorStarted,
+  kAnchorExited,   // seen by the supervisor: nobody will restart it from now on
+  kAdopted,        // a new supervisor found this process running, and goes on with it; text: where it found it
+  kStopWished,     // text: by whom
+  kStartWished,    // text: by whom
+  kRestartWished,  // text: by whom
+  kBackupTaken,    // text: archive; a: bytes, b: ns it took
+  kBackupFailed,   // text: why
+  kRestored,       // text: archive; a: ns it took
+  kUpgraded,       // text: version
+  kEventsLost,     // a: how many events were overwritten unread: what they said is unknown
+  // Between the anchor and the supervisor only, never in the log:
+  kReaped = 1000,  // incarnation: start time of the process; a: si_code, b: si_status of waitid(2)
 };
 std::string_view name_of(EventKind kind);
 
 inline constexpr std::uint16_t kNoReplica = 0xffff;
+
+// Whose ring an event of the log came through.
+enum class Origin : std::uint64_t { kSupervisor = 0, kGateway = 1, kAnchor = 2 };
 
 struct Event {
   std::uint64_t number = 0;  // 1, 2, 3 … of this ring; set by push()
@@ -44,12 +62,14 @@ struct Event {
   std::uint32_t pid = 0;
   std::uint64_t incarnation = 0;
   std::int64_t a = 0, b = 0;
-  char text[96] = "";  // UTF-8, cut to fit, ends with NUL
+  Origin origin = Origin::kSupervisor;
+  std::uint64_t origin_number = 0;  // its number in the ring it came through
+  char text[96] = "";               // UTF-8, cut to fit, ends with NUL
 
   void set_text(std::string_view t);
   Instant at() const { return Instant{Duration(at_ns)}; }
 };
-static_assert(sizeof(Event) == 144);
+static_assert(sizeof(Event) == 160);
 
 class EventRing {
  public:
@@ -64,10 +84,12 @@ class EventRing {
   };
   // Everything from number `from` on, at most `max` events.
   Read read(std::uint64_t from, std::size_t max = kSize) const;
+  // The next event pushed gets a number behind this one. REQUIRES: nothing was pushed yet.
+  void begin_behind(std::uint64_t number) { next_.store(number, std::memory_order_release); }
   std::uint64_t next_number() const { return next_.load(std::memory_order_acquire) + 1; }
 
  private:
-  std::atomic<std::uint64_t> next_ = 0;  // events written so far
+  std::atomic<std::uint64_t> next_ = 0;  // events written so far. First: plane.cc names it as a field of the table
   Seqlock<Event> slots_[kSize];
 };
 

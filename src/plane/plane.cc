@@ -1,18 +1,96 @@
 #include "plane/plane.h"
 
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <new>
+
+#include "base/check.h"
 
 namespace nines::plane {
 namespace {
 
-Result<void*> map(int fd) {
-  void* const memory = ::mmap(nullptr, sizeof(Table), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+Result<void*> map(int fd, std::size_t size, int protection) {
+  void* const memory = ::mmap(nullptr, size, protection, MAP_SHARED, fd, 0);
   if (memory == MAP_FAILED) return failure(os_error(errno, "map the shared table"));
   return memory;
+}
+
+Result<std::size_t> size_of(int fd) {
+  struct stat status{};
+  if (::fstat(fd, &status) != 0) return failure(os_error(errno, "look at the shared table"));
+  return static_cast<std::size_t>(status.st_size);
+}
+
+constexpr std::string_view kNumberings[] = {"next_incarnation", "gateway_epoch", "log"};
+
+void describe(Table& table) {
+  static_assert(std::is_standard_layout_v<Table>);
+  std::uint32_t used = 0;
+  const auto add = [&](std::string_view name, std::size_t offset, std::size_t count, std::size_t stride = 0,
+                       std::size_t repeat = 1) {
+    INVARIANT(used < kFields);
+    Field& field = table.fields[used++];
+    set_field(field.name, name);
+    field.offset = static_cast<std::uint32_t>(offset);
+    field.stride = static_cast<std::uint32_t>(stride);
+    field.repeat = static_cast<std::uint32_t>(repeat);
+    field.count = static_cast<std::uint32_t>(count);
+  };
+  const auto per_replica = [&](std::string_view name, std::size_t offset, std::size_t count) {
+    add(name, offsetof(Table, observed) + offset, count, sizeof(Observed), kReplicasMax);
+  };
+  add("next_incarnation", offsetof(Table, header.next_incarnation), 1);
+  add("gateway_epoch", offsetof(Table, header.gateway_epoch), 1);
+  add("log", offsetof(Table, log), 1);
+  per_replica("replica.requests", offsetof(Observed, requests), 1);
+  per_replica("replica.errors", offsetof(Observed, errors), 1);
+  per_replica("replica.latency", offsetof(Observed, latency), kLatencyBuckets);
+  add("service.requests", offsetof(Table, service.requests), 1);
+  add("service.errors", offsetof(Table, service.errors), 1);
+  add("service.client_errors", offsetof(Table, service.client_errors), 1);
+  add("service.replayed", offsetof(Table, service.replayed), 1);
+  add("service.abandoned", offsetof(Table, service.abandoned), 1);
+  add("service.unroutable", offsetof(Table, service.unroutable), 1);
+  add("service.connections_refused", offsetof(Table, service.connections_refused), 1);
+  add("service.latency", offsetof(Table, service.latency), kLatencyBuckets);
+  table.header.fields_offset = offsetof(Table, fields);
+  table.header.fields = used;
+}
+
+// The part of a header that never moves.
+struct Constant {
+  std::uint64_t magic;
+  std::uint32_t layout, size;
+  std::uint64_t id;
+  std::uint32_t fields_offset, fields;
+};
+static_assert(offsetof(Header, fields) == offsetof(Constant, fields) && offsetof(Header, fields) == 28);
+
+std::span<const Field> fields_of(const std::byte* memory, std::size_t size) {
+  if (size < sizeof(Constant)) return {};
+  const auto& header = *reinterpret_cast<const Constant*>(memory);
+  if (header.magic != kMagic || header.size != size || header.fields_offset % alignof(Field) != 0) return {};
+  if (header.fields_offset > size || (size - header.fields_offset) / sizeof(Field) < header.fields) return {};
+  return {reinterpret_cast<const Field*>(memory + header.fields_offset), header.fields};
+}
+
+const Field* find(std::span<const Field> fields, std::string_view name) {
+  for (const Field& field : fields) {
+    if (std::string_view(field.name, ::strnlen(field.name, sizeof field.name)) == name) return &field;
+  }
+  return nullptr;
+}
+
+// Number `index` of a field's group; nullptr outside the table.
+const std::atomic<std::uint64_t>* number_at(const std::byte* memory, std::size_t size, const Field& field,
+                                            std::size_t group, std::size_t index) {
+  const std::size_t at = field.offset + group * field.stride + index * sizeof(std::uint64_t);
+  if (group >= field.repeat || index >= field.count || at % sizeof(std::uint64_t) != 0 || at > size - 8) return nullptr;
+  return reinterpret_cast<const std::atomic<std::uint64_t>*>(memory + at);
 }
 
 }  // namespace
@@ -20,35 +98,89 @@ Result<void*> map(int fd) {
 Result<Plane> Plane::create() {
   Fd fd(::memfd_create("nines-plane", MFD_CLOEXEC));
   if (!fd || ::ftruncate(fd.get(), sizeof(Table)) != 0) return failure(os_error(errno, "create the shared table"));
-  auto memory = map(fd.get());
+  auto memory = map(fd.get(), sizeof(Table), PROT_READ | PROT_WRITE);
   if (!memory) return std::unexpected(memory.error());
   auto* const table = new (*memory) Table;
   table->header.size = sizeof(Table);
+  if (::getrandom(&table->header.id, sizeof table->header.id, 0) != sizeof table->header.id)
+    return failure(os_error(errno, "draw a random number"));
+  describe(*table);
   return Plane(std::move(fd), table);
 }
 
 Result<Plane> Plane::attach(Fd fd) {
-  struct stat status{};
-  if (::fstat(fd.get(), &status) != 0) return failure(os_error(errno, "look at the shared table"));
-  if (status.st_size != static_cast<off_t>(sizeof(Table))) {
-    return failure(Code::kInvalid, "the shared table has " + std::to_string(status.st_size) +
-                                       " bytes, this program's has " + std::to_string(sizeof(Table)));
-  }
-  auto memory = map(fd.get());
+  const auto size = size_of(fd.get());
+  if (!size) return failure(size.error());
+  if (*size < sizeof(Constant)) return failure(Code::kInvalid, "this is no shared table of nines");
+  // Another layout may be longer or shorter: as much as is there is enough to tell.
+  auto memory = map(fd.get(), std::max(*size, sizeof(Table)), PROT_READ | PROT_WRITE);
   if (!memory) return std::unexpected(memory.error());
-  auto* const table = static_cast<Table*>(*memory);
-  Plane plane(std::move(fd), table);
-  if (table->header.magic != kMagic || table->header.layout != kLayout || table->header.size != sizeof(Table)) {
-    return failure(Code::kInvalid, "the shared table has layout " + std::to_string(table->header.layout) +
-                                       ", this program's is " + std::to_string(kLayout));
-  }
-  return plane;
+  const Constant header = *static_cast<const Constant*>(*memory);
+  const bool ours = header.layout == kLayout && header.size == sizeof(Table) && *size == sizeof(Table);
+  if (header.magic == kMagic && ours) return Plane(std::move(fd), static_cast<Table*>(*memory));
+  ::munmap(*memory, std::max(*size, sizeof(Table)));
+  if (header.magic != kMagic) return failure(Code::kInvalid, "this is no shared table of nines");
+  return failure(Code::kExists, "the shared table has layout " + std::to_string(header.layout) + " with " +
+                                    std::to_string(*size) + " bytes, this program's is " + std::to_string(kLayout) +
+                                    " with " + std::to_string(sizeof(Table)));
 }
 
 Plane::Plane(Plane&& other) noexcept : fd_(std::move(other.fd_)), table_(std::exchange(other.table_, nullptr)) {}
 
 Plane::~Plane() {
   if (table_ != nullptr) ::munmap(table_, sizeof(Table));
+}
+
+Result<ForeignTable> ForeignTable::attach(const Fd& fd) {
+  const auto size = size_of(fd.get());
+  if (!size) return failure(size.error());
+  if (*size < sizeof(Constant)) return failure(Code::kInvalid, "this is no shared table of nines");
+  const auto memory = map(fd.get(), *size, PROT_READ);
+  if (!memory) return std::unexpected(memory.error());
+  ForeignTable table(static_cast<const std::byte*>(*memory), *size);
+  if (fields_of(table.memory_, table.size_).empty())
+    return failure(Code::kInvalid, "this is no shared table of nines, or it does not describe itself");
+  return table;
+}
+
+ForeignTable::ForeignTable(ForeignTable&& other) noexcept
+    : memory_(std::exchange(other.memory_, nullptr)), size_(other.size_) {}
+
+ForeignTable::~ForeignTable() {
+  if (memory_ != nullptr) ::munmap(const_cast<std::byte*>(memory_), size_);
+}
+
+void ForeignTable::add_counters_to(Table& table) const {
+  const auto old_fields = fields_of(memory_, size_);
+  auto* const fresh = reinterpret_cast<std::byte*>(&table);
+  for (const Field& to : fields_of(fresh, sizeof table)) {
+    if (std::ranges::find(kNumberings, std::string_view(to.name)) != std::end(kNumberings)) continue;
+    const Field* const from = find(old_fields, to.name);
+    if (from == nullptr || from->count != to.count) continue;  // other buckets cannot be added to these
+    for (std::size_t group = 0; group < std::min(from->repeat, to.repeat); ++group) {
+      for (std::size_t i = 0; i < to.count; ++i) {
+        const auto* const old = number_at(memory_, size_, *from, group, i);
+        const auto* const counter = number_at(fresh, sizeof table, to, group, i);
+        if (old == nullptr || counter == nullptr) continue;
+        const_cast<std::atomic<std::uint64_t>*>(counter)->fetch_add(old->load(std::memory_order_relaxed));
+      }
+    }
+  }
+}
+
+void ForeignTable::continue_numbers_in(Table& table) const {
+  const auto fields = fields_of(memory_, size_);
+  const auto number = [&](std::string_view name) -> std::uint64_t {
+    const Field* const field = find(fields, name);
+    const auto* const at = field != nullptr ? number_at(memory_, size_, *field, 0, 0) : nullptr;
+    return at != nullptr ? at->load() : 0;
+  };
+  const auto raise = [](std::atomic<std::uint64_t>& value, std::uint64_t least) {
+    if (value < least) value = least;
+  };
+  raise(table.header.next_incarnation, number("next_incarnation"));
+  raise(table.header.gateway_epoch, number("gateway_epoch"));
+  table.log.begin_behind(number("log"));
 }
 
 }  // namespace nines::plane

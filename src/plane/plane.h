@@ -1,19 +1,16 @@
-// The shared memory of a running service: what the supervisor wants, what the gateway found, and the counters,
-// so that either may die and its successor goes on from here.
+// The shared memory of a running service: what the supervisor wants, what the gateway found, the counters and what
+// happened, so that any part may die and its successor goes on from here.
 //
-// Every record has one writer. The supervisor writes Route records and its event ring; the gateway writes health,
-// counters and its event ring. Readers are anybody. Times are CLOCK_BOOTTIME in nanoseconds.
+// Every record has one writer: the anchor its own Part, the supervisor's and its event ring; the supervisor the other
+// Parts, the Routes and the log; the gateway its verdicts and its event ring. Counters are atomics that are only added
+// to. Readers are anybody. Times are CLOCK_BOOTTIME in nanoseconds.
 //
-// Layout (all little-endian, naturally aligned); another layout or size means another table:
-//   0    Header
-//   …    Route[kReplicasMax]     by the supervisor
-//   …    Observed[kReplicasMax]  by the gateway
-//   …    ServiceCounters         by the gateway
-//   …    EventRing, EventRing    by the supervisor, by the gateway
+// Byte by byte: docs/internals/shared-memory.md, which a test holds against this file.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 #include "base/error.h"
@@ -25,8 +22,14 @@
 namespace nines::plane {
 
 inline constexpr std::uint64_t kMagic = 0x656e616c702d3939;  // "99-plane"
-inline constexpr std::uint32_t kLayout = 1;
+#ifdef NINES_OTHER_LAYOUT
+// The test suite builds a second program with it, to see one layout replace another under load.
+inline constexpr std::uint32_t kLayout = 1002;
+inline constexpr std::size_t kReplicasMax = 80;
+#else
+inline constexpr std::uint32_t kLayout = 2;
 inline constexpr std::size_t kReplicasMax = 64;
+#endif
 
 // What the gateway is to do with a replica.
 enum class Wanted : std::uint8_t {
@@ -35,19 +38,27 @@ enum class Wanted : std::uint8_t {
   kDrain = 2,   // no new requests; what is in flight may finish
 };
 
+// The supervisor's book about one replica: what the gateway goes by, and what the next supervisor goes on from.
 struct Route {
-  std::uint64_t incarnation = 0;  // of the process; never used twice in this table. 0: never had one
+  std::uint64_t incarnation = 0;  // of the process; never used twice in this service's life. 0: never had one
   std::int64_t since_ns = 0;      // when the replica got into its state
   std::int64_t spawned_ns = 0;    // when this incarnation was started
   std::uint64_t restarts = 0;     // crashes that were followed by a start
-  std::uint32_t pid = 0;          // 0: no process
+  std::uint64_t start_time = 0;   // of the process, as in /proc/PID/stat: with the pid it names one process for ever
+  std::uint32_t pid = 0;          // 0: no process, or its exit is in the log
   std::uint16_t port = 0;         // loopback TCP port; 0: see socket
   Wanted wanted = Wanted::kAbsent;
-  std::uint8_t state = 0;  // supervise::State, for people: the gateway goes by `wanted`
-  std::uint8_t ipv6 = 0;   // 1: it listens on ::1 only
-  std::uint8_t unused[7] = {};
+  std::uint8_t state = 0;      // supervise::State; the gateway goes by `wanted`
+  std::uint8_t ipv6 = 0;       // 1: it listens on ::1 only
+  std::uint8_t listening = 0;  // 1: its listening socket was proven to be its own
+  std::uint8_t ordered = 0;    // 1: its end was ordered: an exit is no crash
+  std::uint8_t held = 0;       // 1: a person stopped it; it stays stopped until a person starts it
+  std::uint32_t crashes_in_row = 0;
   char name[72] = "";
   char socket[104] = "";  // path of a Unix socket
+#ifdef NINES_OTHER_LAYOUT
+  std::uint64_t more[3] = {};
+#endif
 };
 
 // How the gateway sees a replica.
@@ -61,12 +72,19 @@ struct Verdict {
   char reason[96] = "";  // the last failed check, when it is not up
 };
 
+// Gauges exist twice: while one gateway replaces another, both run, and each keeps its own (epoch modulo 2), which it
+// sets to 0 when it begins. What is open is the sum.
+using Gauge = std::atomic<std::uint64_t>[2];
+inline std::uint64_t total(const Gauge& gauge) {
+  return gauge[0].load(std::memory_order_relaxed) + gauge[1].load(std::memory_order_relaxed);
+}
+
 struct Observed {
   Seqlock<Verdict> verdict;
-  std::atomic<std::uint64_t> requests = 0;   // attempts that ended, one way or another
-  std::atomic<std::uint64_t> errors = 0;     // of these: no answer, a broken answer, or a status from 500 up
-  std::atomic<std::uint64_t> in_flight = 0;  // attempts under way; a new gateway begins at 0
-  LatencyHistogram latency;                  // of answered attempts: first byte sent to first byte of the answer
+  std::atomic<std::uint64_t> requests = 0;  // attempts that ended, one way or another
+  std::atomic<std::uint64_t> errors = 0;    // of these: no answer, a broken answer, or a status from 500 up
+  Gauge in_flight = {};                     // attempts under way
+  LatencyHistogram latency;                 // of answered attempts: first byte sent to first byte of the answer
 };
 
 struct ServiceCounters {
@@ -76,29 +94,72 @@ struct ServiceCounters {
   std::atomic<std::uint64_t> replayed = 0;             // attempts made because another failed
   std::atomic<std::uint64_t> abandoned = 0;            // the client left before the end of the answer
   std::atomic<std::uint64_t> unroutable = 0;           // answered 503: nobody ready
-  std::atomic<std::uint64_t> connections = 0;          // open now
   std::atomic<std::uint64_t> connections_refused = 0;  // over the limit
+  Gauge connections = {};                              // open now
   LatencyHistogram latency;                            // request read to answer sent
 };
 
+// One of nines' own processes.
+struct Part {
+  std::uint32_t pid = 0;  // 0: none just now
+  std::uint32_t starts = 0;
+  std::uint64_t start_time = 0;  // as in Route
+  std::int64_t since_ns = 0;     // when it was started
+};
+
+// What stands at the end of a table's first page describes the rest, so that a program with another layout can read
+// the numbers it carries over: `repeat` groups, `stride` bytes apart, of `count` 64-bit numbers each.
+struct Field {
+  char name[40] = "";
+  std::uint32_t offset = 0;
+  std::uint32_t stride = 0;
+  std::uint32_t repeat = 0;
+  std::uint32_t count = 0;
+};
+inline constexpr std::size_t kFields = 16;
+
 struct Header {
+  // These six never move, in no layout.
   std::uint64_t magic = kMagic;
   std::uint32_t layout = kLayout;
   std::uint32_t size = 0;
+  std::uint64_t id = 0;  // random: tells one table from the next
+  std::uint32_t fields_offset = 0;
+  std::uint32_t fields = 0;
+
   std::atomic<std::uint64_t> next_incarnation = 1;  // by the supervisor
   std::atomic<std::uint64_t> routes_version = 0;    // by the supervisor: grows with every change of a Route
   std::atomic<std::uint64_t> gateway_epoch = 0;  // by the supervisor: only the gateway started with this number writes
   std::atomic<std::uint64_t> routes_seen = 0;    // by the gateway: all of it acts on this version or a later one
-  std::atomic<std::uint32_t> gateway_serving = 0;  // by the gateway: its pid, once it accepts connections
+  std::atomic<std::uint32_t> gateway_serving = 0;  // by the gateway: its pid, while it accepts connections
+  std::atomic<std::uint32_t> dashboard_port = 0;   // by the keeper: where its page is, 0: nowhere
+  std::atomic<std::uint64_t> log_taken = 0;        // by the keeper: events up to this number are in the ledger
+  std::atomic<std::uint64_t> log_lost = 0;         // events that were overwritten before anybody took them
+
+  // What the supervisor tells the anchor before it exits; anything else than 0 is read once.
+  enum class Leave : std::uint32_t {
+    kDied = 0,       // it was not asked to: start it again
+    kEnded = 1,      // the service is down: the anchor ends too, with exit_status
+    kSucceeded = 2,  // become the program `successor`, which starts the next supervisor
+  };
+  std::atomic<Leave> leave = Leave::kDied;
+  std::atomic<std::uint32_t> exit_status = 0;
+  char successor[512] = "";
+#ifdef NINES_OTHER_LAYOUT
+  std::uint64_t more[5] = {};
+#endif
 };
 
 struct Table {
   Header header;
+  Field fields[kFields];
+  Seqlock<Part> anchor, supervisor, gateway, keeper;
   Seqlock<Route> routes[kReplicasMax];
   Observed observed[kReplicasMax];
   ServiceCounters service;
-  EventRing supervisor_events;
-  EventRing gateway_events;
+  EventRing log;             // what happened, in one order: by the supervisor, who adds what the rings below bring
+  EventRing gateway_events;  // by the gateway
+  EventRing anchor_events;   // by the anchor
 };
 
 // Owns one mapping of the table.
@@ -106,7 +167,7 @@ class Plane {
  public:
   // A fresh table in anonymous memory; fd() is what a child process inherits.
   static Result<Plane> create();
-  // A table that exists. kInvalid when it is not one, or one of another layout.
+  // A table that exists. kInvalid when it is not one; kExists when it is one of another layout.
   static Result<Plane> attach(Fd fd);
 
   Plane(Plane&& other) noexcept;
@@ -121,6 +182,26 @@ class Plane {
   Plane(Fd fd, Table* table) : fd_(std::move(fd)), table_(table) {}
   Fd fd_;
   Table* table_;
+};
+
+// A table of another layout, as far as it can be read: the numbers its fields name.
+class ForeignTable {
+ public:
+  // Maps it for reading. kInvalid when it is no table, or does not describe itself.
+  static Result<ForeignTable> attach(const Fd& fd);
+  ForeignTable(ForeignTable&& other) noexcept;
+  ForeignTable& operator=(ForeignTable&&) = delete;
+  ~ForeignTable();
+
+  // Adds its counters to those of the same name, group by group. Call it once nobody writes to it any more.
+  void add_counters_to(Table& table) const;
+  // Lets the table's numberings (incarnations, epochs, events) go on behind its own, so that none is given twice.
+  void continue_numbers_in(Table& table) const;
+
+ private:
+  ForeignTable(const std::byte* memory, std::size_t size) : memory_(memory), size_(size) {}
+  const std::byte* memory_;
+  std::size_t size_;
 };
 
 // Copies text into a fixed field: cut to fit, ended with NUL.

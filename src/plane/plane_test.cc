@@ -132,7 +132,7 @@ TEST_CASE("plane: two mappings are one table; another layout is refused") {
   a->header.layout = kLayout + 1;
   auto refused = Plane::attach(Fd(::dup(a.fd())));
   REQUIRE_FALSE(refused);
-  CHECK(refused.error().code() == Code::kInvalid);
+  CHECK(refused.error().code() == Code::kExists);
   CHECK_FALSE(Plane::attach(Fd(::dup(0))));
 }
 

@@ -1,10 +1,7 @@
-#include "cli/event_text.h"
+#include "plane/event_text.h"
 
-namespace nines::cli {
+namespace nines::plane {
 namespace {
-
-using plane::Event;
-using plane::EventKind;
 
 std::string printable(std::string_view text) {
   std::string out;
@@ -32,6 +29,16 @@ std::string unrouted_words(const Event& event) {
   return "gets no more requests, " + std::to_string(event.a) + (event.a == 1 ? " is" : " are") + " to be finished";
 }
 
+std::string with_duration(std::string words, std::int64_t ns) {
+  return ns <= 0 ? words : std::move(words) + ", in " + format_duration(Duration(ns));
+}
+
+std::string backup_words(const Event& event, const std::string& archive) {
+  std::string words = with_reason("taken", archive);
+  if (event.a > 0) words += ", " + std::to_string(event.a) + " bytes";
+  return with_duration(std::move(words), event.b);
+}
+
 std::string_view subject_of(const Event& event, std::string_view replica) {
   switch (event.kind) {
     case EventKind::kServiceStarted: return event.text[0] != '\0' ? event.text : "service";
@@ -40,6 +47,16 @@ std::string_view subject_of(const Event& event, std::string_view replica) {
     case EventKind::kGatewayExited: return "gateway";
     case EventKind::kKeeperStarted:
     case EventKind::kKeeperExited: return "keeper";
+    case EventKind::kSupervisorStarted:
+    case EventKind::kSupervisorExited: return "supervisor";
+    case EventKind::kAnchorStarted:
+    case EventKind::kAnchorExited: return "anchor";
+    case EventKind::kBackupTaken:
+    case EventKind::kBackupFailed: return "backup";
+    case EventKind::kRestored:
+    case EventKind::kUpgraded:
+    case EventKind::kEventsLost: return "service";
+    case EventKind::kAdopted: return replica.empty() ? event.text : replica;
     default: return replica;
   }
 }
@@ -61,9 +78,23 @@ std::string words_of(const Event& event) {
     case EventKind::kTerminated: return "was asked to end (SIGTERM)";
     case EventKind::kKilled: return with_reason("was killed (SIGKILL)", reason);
     case EventKind::kGatewayStarted:
-    case EventKind::kKeeperStarted: return with_pid("started", event);
+    case EventKind::kKeeperStarted:
+    case EventKind::kSupervisorStarted:
+    case EventKind::kAnchorStarted: return with_pid("started", event);
     case EventKind::kGatewayExited:
-    case EventKind::kKeeperExited: return with_reason("exited", reason);
+    case EventKind::kKeeperExited:
+    case EventKind::kSupervisorExited: return with_reason(event.b == 0 ? "left" : "exited", reason);
+    case EventKind::kAnchorExited: return "is gone: nobody restarts the supervisor until `nines upgrade`";
+    case EventKind::kAdopted: return with_pid("runs on, found", event);
+    case EventKind::kStopWished: return with_reason("is to stop", reason);
+    case EventKind::kStartWished: return with_reason("is to start", reason);
+    case EventKind::kRestartWished: return with_reason("is to restart", reason);
+    case EventKind::kBackupTaken: return backup_words(event, reason);
+    case EventKind::kBackupFailed: return with_reason("failed", reason);
+    case EventKind::kRestored: return with_duration(with_reason("was restored", reason), event.a);
+    case EventKind::kUpgraded: return with_reason("was upgraded", reason);
+    case EventKind::kEventsLost: return "lost " + std::to_string(event.a) + " events: what they said is unknown";
+    case EventKind::kReaped: return "was reaped";
   }
   return with_reason("event " + std::to_string(static_cast<int>(event.kind)), reason);
 }
@@ -85,9 +116,16 @@ Mood mood_of(const Event& event) {
     case EventKind::kUnready:
     case EventKind::kKilled: return Mood::kWarning;
     case EventKind::kSpawnFailed:
+    case EventKind::kAnchorExited:
+    case EventKind::kBackupFailed:
+    case EventKind::kEventsLost: return Mood::kBad;
+    case EventKind::kAdopted:
+    case EventKind::kRestored:
+    case EventKind::kUpgraded: return Mood::kGood;
+    case EventKind::kExited:
     case EventKind::kGatewayExited:
-    case EventKind::kKeeperExited: return Mood::kBad;
-    case EventKind::kExited: return event.b == 0 ? Mood::kNeutral : Mood::kBad;
+    case EventKind::kKeeperExited:
+    case EventKind::kSupervisorExited: return event.b == 0 ? Mood::kNeutral : Mood::kBad;
     default: return Mood::kNeutral;
   }
 }
@@ -95,9 +133,9 @@ Mood mood_of(const Event& event) {
 std::optional<EventKind> event_kind(std::string_view name) {
   for (std::uint16_t number = 1; number < 256; ++number) {
     const auto kind = static_cast<EventKind>(number);
-    if (plane::name_of(kind) == name) return name == "unknown" ? std::nullopt : std::optional(kind);
+    if (name_of(kind) == name) return name == "unknown" ? std::nullopt : std::optional(kind);
   }
   return std::nullopt;
 }
 
-}  // namespace nines::cli
+}  // namespace nines::plane

@@ -1,12 +1,9 @@
-#include "cli/event_text.h"
+#include "plane/event_text.h"
 
 #include <doctest/doctest.h>
 
-namespace nines::cli {
+namespace nines::plane {
 namespace {
-
-using plane::Event;
-using plane::EventKind;
 
 Event event(EventKind kind, std::string_view text = "", std::int64_t a = 0, std::int64_t b = 0, std::uint32_t pid = 0) {
   Event e{.kind = kind, .pid = pid, .a = a, .b = b};
@@ -42,9 +39,9 @@ TEST_CASE("event text: every kind in words") {
       {event(EventKind::kTerminated), "a-2", "a-2 was asked to end (SIGTERM)"},
       {event(EventKind::kKilled, "it did not end in time"), "a-2", "a-2 was killed (SIGKILL): it did not end in time"},
       {event(EventKind::kGatewayStarted, "", 0, 0, 12), "", "gateway started, pid 12"},
-      {event(EventKind::kGatewayExited, "killed by SIGSEGV (11)"), "", "gateway exited: killed by SIGSEGV (11)"},
+      {event(EventKind::kGatewayExited, "killed by SIGSEGV (11)", 0, 1), "", "gateway exited: killed by SIGSEGV (11)"},
       {event(EventKind::kKeeperStarted, "", 0, 0, 13), "", "keeper started, pid 13"},
-      {event(EventKind::kKeeperExited, "exit status 1"), "", "keeper exited: exit status 1"},
+      {event(EventKind::kKeeperExited, "exit status 1", 0, 1), "", "keeper exited: exit status 1"},
       {event(static_cast<EventKind>(999), "from later"), "a-1", "a-1 event 999: from later"},
   };
   for (const Row& row : rows) CHECK(describe(row.event, row.replica) == row.said);
@@ -75,4 +72,4 @@ TEST_CASE("event text: kinds are found by the names they are written with") {
 }
 
 }  // namespace
-}  // namespace nines::cli
+}  // namespace nines::plane
