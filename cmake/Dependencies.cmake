@@ -7,6 +7,8 @@ find_package(CLI11 REQUIRED)
 find_package(Boost 1.81 REQUIRED COMPONENTS json)
 find_package(SQLite3 REQUIRED)
 find_package(OpenSSL 3 REQUIRED)
+pkg_check_modules(archive REQUIRED IMPORTED_TARGET libarchive>=3.6)
+pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd>=1.5)
 
 # Node.js's HTTP parser; the package node-llhttp carries its generated C sources.
 # Strict mode: a bare LF, a stray CR or an odd upgrade is an error here, never repaired.

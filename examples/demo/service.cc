@@ -9,7 +9,7 @@
 #include <system_error>
 #include <utility>
 
-#include "app/strays.h"
+#include "app/tagged.h"
 #include "base/text.h"
 
 namespace nines::demo {
@@ -101,7 +101,7 @@ Task<Result<>> Service::end_earlier() {
     }
   }
   // Of one whose supervisor was killed. Before the port is chosen: they may hold it.
-  const std::size_t strays = co_await app::end_strays(loop_, paths_);
+  const std::size_t strays = co_await app::end_leftovers(loop_, paths_, {});
   if (strays > 0)
     options_.note("Ended " + std::to_string(strays) + (strays == 1 ? " process" : " processes") +
                   " that an earlier demo left behind.");
@@ -188,7 +188,7 @@ Task<Result<>> Service::end_by_force() {
   const std::string left = pids_left();
   options_.note("Still there, so killed: " + left + ".");
   if (const auto holder = app::holder_of(paths_.lock_file()); holder.value_or(0) > 0) kill_process(*holder);
-  (void)co_await app::end_strays(loop_, paths_);
+  (void)co_await app::end_leftovers(loop_, paths_, {});
   app::remove_run_folder(paths_);
   const std::string stubborn = pids_left();
   if (stubborn.empty()) co_return failure(Code::kIo, "`nines down` left processes behind (" + left + "), now killed");
@@ -199,7 +199,7 @@ std::string Service::pids_left() const {
   std::string pids;
   const auto add = [&](std::int64_t pid) { pids += (pids.empty() ? "" : ", ") + std::to_string(pid); };
   if (const auto holder = app::holder_of(paths_.lock_file())) add(*holder);
-  for (const app::Stray& stray : app::find_strays(paths_)) add(stray.pid);
+  for (const supervise::Found& stray : app::find_tagged(paths_)) add(stray.pid);
   return pids;
 }
 

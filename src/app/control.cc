@@ -1,9 +1,12 @@
 #include "app/control.h"
 
+#include <unistd.h>
+
 #include <boost/json.hpp>
 
 #include "app/supervisor.h"
 #include "base/text.h"
+#include "base/version.h"
 
 namespace nines::app {
 namespace {
@@ -44,29 +47,54 @@ class Reporter {
             {"listen", std::move(listen)},
             {"config", paths.config_file.empty() ? json::value(nullptr) : json::value(paths.config_file)},
             {"folder", paths.folder},
-            {"supervisor", {{"pid", ::getpid()}}},
-            {"keeper", {{"pid", number_or_null(static_cast<std::uint64_t>(s_.keeper_pid()))}}},
+            {"version", kVersion},
+            {"degraded", !s_.problems().empty()},
+            {"problems", problems()},
+            {"renewing", s_.renewing()},
+            {"dashboard", dashboard()},
+            {"anchor", part(s_.table().anchor, s_.anchor_pid())},
+            {"supervisor", part(s_.table().supervisor, ::getpid())},
+            {"keeper", part(s_.table().keeper, s_.keeper_pid())},
             {"gateway", gateway()},
             {"replicas", std::move(replicas)},
-            {"events", events(0, 20, true)}};
+            {"events", events(last_events())}};
   }
 
-  // The last `limit`, or the first `limit` from number `after` on.
-  json::array events(std::uint64_t after, std::size_t limit, bool last) {
-    const auto& entries = s_.events().entries();
-    auto begin = last ? entries.end() - static_cast<std::ptrdiff_t>(std::min(limit, entries.size()))
-                      : std::find_if(entries.begin(), entries.end(), [&](const auto& e) { return e.number >= after; });
+  json::array events(const std::vector<plane::Event>& all) {
     json::array list;
-    for (; begin != entries.end() && list.size() < limit; ++begin) list.push_back(event(*begin));
+    for (const plane::Event& e : all) list.push_back(event(e));
     return list;
   }
 
  private:
   std::string wall(Instant t) const { return format_rfc3339(wall_ - (now_ - t)); }
 
+  std::vector<plane::Event> last_events() {
+    constexpr std::uint64_t kShown = 20;
+    const std::uint64_t next = s_.table().log.next_number();
+    return s_.table().log.read(next > kShown ? next - kShown : 1).events;
+  }
+
+  json::array problems() {
+    json::array all;
+    for (const std::string& problem : s_.problems()) all.emplace_back(problem);
+    return all;
+  }
+
+  json::value dashboard() {
+    const std::uint32_t port = s_.table().header.dashboard_port;
+    return port == 0 ? json::value(nullptr) : json::value("http://127.0.0.1:" + std::to_string(port));
+  }
+
+  static json::object part(const plane::Seqlock<plane::Part>& record, pid_t pid) {
+    return {{"pid", number_or_null(static_cast<std::uint64_t>(pid))},
+            {"starts", record.load().value_or(plane::Part{}).starts}};
+  }
+
   json::object gateway() {
     const plane::ServiceCounters& c = s_.table().service;
     return {{"pid", number_or_null(static_cast<std::uint64_t>(s_.gateway_pid()))},
+            {"starts", s_.table().gateway.load().value_or(plane::Part{}).starts},
             {"requests", number(c.requests)},
             {"errors", number(c.errors)},
             {"client_errors", number(c.client_errors)},
@@ -95,12 +123,12 @@ class Reporter {
             {"errors", number(observed.errors)},
             {"latency_ms", latency(observed.latency)},
             {"log", unit.log_file()},
+            {"held_by", unit.held_by().empty() ? json::value(nullptr) : json::value(unit.held_by())},
             {"note", unready && verdict ? verdict->reason : ""}};
   }
 
-  json::object event(const EventLog::Entry& entry) {
-    const plane::Event& e = entry.event;
-    return {{"number", number(entry.number)},
+  json::object event(const plane::Event& e) {
+    return {{"number", number(e.number)},
             {"at", wall(e.at())},
             {"kind", plane::name_of(e.kind)},
             {"replica",
@@ -128,25 +156,59 @@ std::uint64_t query_number(std::string_view query, std::string_view name, std::u
 
 http::Response events_response(Supervisor& supervisor, std::string_view query) {
   const std::uint64_t after = query_number(query, "after", 0);
-  const std::uint64_t limit = std::min<std::uint64_t>(query_number(query, "limit", 1000), EventLog::kKept);
-  Reporter reporter(supervisor);
-  json::array list = reporter.events(after, limit, false);
-  const auto& log = supervisor.events();
-  const std::uint64_t oldest = log.entries().empty() ? log.next_number() : log.entries().front().number;
-  const std::uint64_t first = std::max(std::max<std::uint64_t>(after, 1), oldest);
-  const std::uint64_t next = std::min(first + list.size(), log.next_number());
-  const std::uint64_t forgotten = after != 0 && after < oldest ? oldest - after : 0;
-  return json_response({{"events", std::move(list)}, {"next", number(next)}, {"lost", number(forgotten + log.lost())}});
+  const std::uint64_t limit = std::min<std::uint64_t>(query_number(query, "limit", 1000), plane::EventRing::kSize);
+  const auto read = supervisor.table().log.read(after, limit);
+  const bool from_the_oldest = after == 0;
+  return json_response({{"events", Reporter(supervisor).events(read.events)},
+                        {"next", number(read.next)},
+                        {"lost", number(from_the_oldest ? 0 : read.lost)}});
 }
 
-std::string who_asks(const std::string& body) {
+// The body as an object; an empty one when it is none.
+json::object object_of(const std::string& body) {
   boost::system::error_code bad;
-  const json::value value = json::parse(body, bad);
-  const json::value* const by = !bad && value.is_object() ? value.as_object().if_contains("by") : nullptr;
-  return by != nullptr && by->is_string() ? std::string(by->as_string()) : "the control socket";
+  json::value value = json::parse(body, bad);
+  return !bad && value.is_object() ? std::move(value.as_object()) : json::object();
 }
 
-http::Response order_replica(Supervisor& supervisor, std::string_view rest) {
+std::string text_in(const json::object& object, std::string_view key, std::string_view otherwise = "") {
+  const json::value* const value = object.if_contains(key);
+  return value != nullptr && value->is_string() ? std::string(value->as_string()) : std::string(otherwise);
+}
+
+std::int64_t number_in(const json::object& object, std::string_view key) {
+  const json::value* const value = object.if_contains(key);
+  return value != nullptr && value->is_int64() ? value->as_int64() : 0;
+}
+
+std::string who_asks(const std::string& body) { return text_in(object_of(body), "by", "the control socket"); }
+
+// What commands do on their own, and the record should know.
+http::Response note_event(Supervisor& supervisor, const std::string& body) {
+  const json::object object = object_of(body);
+  const std::string kind = text_in(object, "kind");
+  for (const plane::EventKind known :
+       {plane::EventKind::kBackupTaken, plane::EventKind::kBackupFailed, plane::EventKind::kRestored}) {
+    if (plane::name_of(known) != kind) continue;
+    plane::Event event{.kind = known, .a = number_in(object, "a"), .b = number_in(object, "b")};
+    event.set_text(text_in(object, "text"));
+    supervisor.note(event);
+    return json_response(json::object(), 202);
+  }
+  return http::error_response(400, "kind must be backup_taken, backup_failed or restored", "no_such_kind");
+}
+
+http::Response upgrade(Supervisor& supervisor, const std::string& body) {
+  const std::string program = text_in(object_of(body), "program");
+  if (!program.starts_with('/') || ::access(program.c_str(), X_OK) != 0)
+    return http::error_response(400, "program must be the absolute path of an executable file", "no_program");
+  const auto wished = supervisor.wish_upgrade(program);
+  if (wished) return json_response(json::object(), 202);
+  return http::error_response(409, wished.error().text(),
+                              wished.error().code() == Code::kUnavailable ? "no_anchor" : "not_now");
+}
+
+http::Response order_replica(Supervisor& supervisor, std::string_view rest, const std::string& who) {
   const auto slash = rest.find('/');
   ReplicaUnit* const unit = supervisor.find(rest.substr(0, slash));
   if (unit == nullptr)
@@ -155,11 +217,11 @@ http::Response order_replica(Supervisor& supervisor, std::string_view rest) {
   if (supervisor.phase() == Phase::kStopping) return http::error_response(409, "the service is going down", "stopping");
   const std::string_view order = slash == std::string_view::npos ? "" : rest.substr(slash + 1);
   if (order == "stop") {
-    unit->stop();
+    unit->stop(who);
   } else if (order == "start") {
-    unit->start();
+    unit->start(who);
   } else if (order == "restart") {
-    unit->restart();
+    unit->restart(who);
   } else {
     return http::error_response(404, "a replica can be told to start, stop or restart", "no_such_order");
   }
@@ -169,18 +231,21 @@ http::Response order_replica(Supervisor& supervisor, std::string_view rest) {
 http::Response answer(Supervisor& supervisor, const http::Request& request) {
   const std::string_view path = request.head.path();
   constexpr std::string_view kReplicas = "/v1/replicas/";
-  const bool post = path == "/v1/down" || path.starts_with(kReplicas);
-  if (path != "/v1/status" && path != "/v1/events" && !post)
-    return http::error_response(404, "no such path", "not_found");
-  if (request.head.method() != (post ? "POST" : "GET"))
+  const bool events = path == "/v1/events";  // both
+  const bool post = path == "/v1/down" || path == "/v1/upgrade" || path.starts_with(kReplicas);
+  if (path != "/v1/status" && !events && !post) return http::error_response(404, "no such path", "not_found");
+  const bool posted = request.head.method() == "POST";
+  if (posted ? !post && !events : post || request.head.method() != "GET")
     return http::error_response(405, post ? "use POST" : "use GET", "method");
   if (path == "/v1/status") return json_response(Reporter(supervisor).status());
-  if (path == "/v1/events") return events_response(supervisor, request.head.query());
+  if (events && posted) return note_event(supervisor, request.body);
+  if (events) return events_response(supervisor, request.head.query());
+  if (path == "/v1/upgrade") return upgrade(supervisor, request.body);
   if (path == "/v1/down") {
     supervisor.wish_down(who_asks(request.body));
     return json_response(json::object(), 202);
   }
-  return order_replica(supervisor, path.substr(kReplicas.size()));
+  return order_replica(supervisor, path.substr(kReplicas.size()), who_asks(request.body));
 }
 
 Task<http::Response> handle(Supervisor& supervisor, http::Request& request) { co_return answer(supervisor, request); }

@@ -1,40 +1,47 @@
-// The two event rings of the shared table as one history, in the order of time, for whoever asks what happened last.
-// Bounded; numbered on its own. One thread.
+// The log of the shared table, as its one writer: the supervisor's own events, and those it takes over from the rings
+// of the gateway and the anchor. Each is in the log once, however often supervisors die: it carries its number in the
+// ring it came through, and the log itself tells how far the one before had got.
+//
+// Overwritten before it could be taken: an event `events_lost` says how many. One thread.
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
+#include <optional>
+#include <vector>
 
 #include "plane/plane.h"
+#include "supervise/process.h"
 
 namespace nines::app {
 
 class EventLog {
  public:
-  static constexpr std::size_t kKept = 4096;
-
+  // `each` hears of every event from now on.
   EventLog(plane::Table& table, std::function<void(const plane::Event&)> each);
 
+  void note(plane::Event event);
   // Takes over what the rings have since the last time.
   void collect();
 
-  struct Entry {
-    std::uint64_t number;  // 1, 2, 3 … of this log
-    plane::Event event;
-  };
-  // The oldest kept first. `lost`: events that were overwritten before they were collected.
-  const std::deque<Entry>& entries() const { return entries_; }
-  std::uint64_t next_number() const { return next_; }
-  std::uint64_t lost() const { return lost_; }
+  // How a process ended that was no child of ours, if the anchor reaped it at `since` or later: pids come again, but
+  // none before its last bearer was reaped.
+  std::optional<supervise::Exit> obituary(pid_t pid, Instant since) const;
+
+  // Whether the log knows of the end of this incarnation already.
+  bool has_exit_of(std::uint16_t replica, std::uint64_t incarnation) const;
 
  private:
+  struct Inbox {
+    plane::EventRing& ring;
+    plane::Origin origin;
+    std::uint64_t next = 1;
+  };
+  void take_from(Inbox& inbox);
+
   plane::Table& table_;
   std::function<void(const plane::Event&)> each_;
-  std::uint64_t supervisor_next_ = 1, gateway_next_ = 1;
-  std::uint64_t next_ = 1;
-  std::uint64_t lost_ = 0;
-  std::deque<Entry> entries_;
+  Inbox inboxes_[2];
 };
 
 }  // namespace nines::app

@@ -1,15 +1,23 @@
-// The keeper as a process: drains the replicas' output from their FIFOs into rotated log files. A replica is never
-// blocked by it for longer than the FIFO holds, and loses nothing when it dies: what was written meanwhile waits in the
-// FIFO.
+// The keeper as a process: what a service needs around it and no request waits for. It drains the replicas' output from
+// their FIFOs into rotated log files, records what happened, shows the dashboard, and takes backups on time.
 //
-// Arguments: a FIFO and a log file for every replica, alternating.
+// A replica is never blocked by it for longer than the FIFO holds, and loses nothing when it dies: what was written
+// meanwhile waits in the FIFO, what happened waits in the log of the shared table.
+//
+// Inherited: kPlane, kSnapshot, kBellToKeeper. Arguments: the configuration's file, FOLDER, STATE, RUN.
+#include <fcntl.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 
+#include "app/dashboard.h"
+#include "app/process_contract.h"
+#include "app/recorder.h"
 #include "app/service.h"
+#include "app/snapshot.h"
 #include "net/epoll_loop.h"
 #include "supervise/log_file.h"
 
@@ -49,41 +57,81 @@ class LogPump {
   supervise::RotatingLog log_;
 };
 
+// One that cannot be written, or read, must not keep the others' replicas waiting: its output is drained and dropped.
+std::unique_ptr<LogPump> pump_for(net::EpollLoop& loop, const Paths& paths, const std::string& replica) {
+  const std::string file = paths.replica_log(replica);
+  auto fifo = supervise::open_log_fifo(paths.replica_fifo(replica));
+  auto log = supervise::RotatingLog::open({.path = file});
+  if (!fifo) std::fprintf(stderr, "nines keeper: %s\n", fifo.error().text().c_str());
+  if (!log) std::fprintf(stderr, "nines keeper: %s\n", log.error().text().c_str());
+  if (!fifo) return nullptr;
+  using supervise::RotatingLog;
+  return std::make_unique<LogPump>(loop, std::move(*fifo),
+                                   log ? std::move(*log) : RotatingLog(RotatingLog::Options{.path = file}));
+}
+
+struct Keeper {
+  Keeper(plane::Plane memory, Service what)
+      : table(std::move(memory)), service(std::move(what)), names(replica_names(service.config)) {
+    for (const std::string& name : names) {
+      if (auto pump = pump_for(loop, service.paths, name)) pumps.push_back(std::move(pump));
+    }
+  }
+
+  Task<void> run() {
+    net::Signals signals(loop, {SIGTERM, SIGINT});
+    TaskGroup pumping, serving;
+    for (const auto& pump : pumps) pumping.start(pump->run());
+    Recorder recorder(*table, service.paths, names);
+    serving.start(hear_bell(recorder));
+    Dashboard dashboard(loop, *table, service, [&recorder] { return recorder.facts(); });
+    serving.start(dashboard.run());
+    // SIGINT is for the anchor alone, though a terminal sends it to all of us.
+    while (const auto signal = co_await signals.next()) {
+      if (*signal == SIGTERM) break;
+    }
+    serving.cancel();
+    co_await serving.join();
+    pumping.cancel();
+    co_await pumping.join();
+  }
+
+  Task<void> hear_bell(Recorder& recorder) {
+    net::Doorbell bell(loop, Fd(::fcntl(kBellToKeeper, F_DUPFD_CLOEXEC, 3)));
+    while (co_await bell.rung()) recorder.wake();
+  }
+
+  net::EpollLoop loop;
+  plane::Plane table;
+  Service service;
+  std::vector<std::string> names;
+  std::vector<std::unique_ptr<LogPump>> pumps;
+};
+
+int give_up(const std::string& why) {
+  std::fprintf(stderr, "nines keeper: %s\n", why.c_str());
+  return 1;
+}
+
 }  // namespace
 
 int keeper_main(const std::vector<std::string>& arguments) {
-  if (arguments.empty() || arguments.size() % 2 != 0) {
-    std::fprintf(stderr, "nines keeper: this is a part of `nines up`, not a command of its own\n");
-    return 1;
-  }
+  if (arguments.size() != 4) return give_up("this is a part of `nines up`, not a command of its own");
+  ::prctl(PR_SET_NAME, "nines-keeper");
   std::signal(SIGPIPE, SIG_IGN);
-  net::EpollLoop loop;
-  std::vector<std::unique_ptr<LogPump>> pumps;
-  for (std::size_t i = 0; i < arguments.size(); i += 2) {
-    auto fifo = supervise::open_log_fifo(arguments[i]);
-    auto log = supervise::RotatingLog::open({.path = arguments[i + 1]});
-    // One that cannot be written, or read, must not keep the others' replicas waiting: its output is drained and
-    // dropped.
-    if (!fifo) std::fprintf(stderr, "nines keeper: %s\n", fifo.error().text().c_str());
-    if (!log) std::fprintf(stderr, "nines keeper: %s\n", log.error().text().c_str());
-    if (!fifo) continue;
-    pumps.push_back(std::make_unique<LogPump>(
-        loop, std::move(*fifo),
-        log ? std::move(*log) : supervise::RotatingLog(supervise::RotatingLog::Options{.path = arguments[i + 1]})));
-  }
-  struct Serve {
-    static Task<void> run(net::EpollLoop& l, std::vector<std::unique_ptr<LogPump>>& all) {
-      net::Signals signals(l, {SIGTERM, SIGINT});
-      TaskGroup pumping;
-      for (const auto& pump : all) pumping.start(pump->run());
-      while (const auto signal = co_await signals.next()) {
-        if (*signal == SIGTERM) break;
-      }
-      pumping.cancel();
-      co_await pumping.join();
-    }
-  };
-  loop.run(Serve::run(loop, pumps));
+  auto table = plane::Plane::attach(Fd(::fcntl(kPlane, F_DUPFD_CLOEXEC, kFirstListener)));
+  if (!table) return give_up(table.error().text());
+  auto config = config_of_snapshot(kSnapshot);
+  if (!config) return give_up(config.error().text());
+  // Before any thread exists, so that every thread has them blocked and only the main loop hears them.
+  sigset_t blocked;
+  sigemptyset(&blocked);
+  for (const int number : {SIGTERM, SIGINT}) sigaddset(&blocked, number);
+  pthread_sigmask(SIG_BLOCK, &blocked, nullptr);
+  Keeper keeper(std::move(*table),
+                {std::move(*config),
+                 {.config_file = arguments[0], .folder = arguments[1], .state = arguments[2], .run = arguments[3]}});
+  keeper.loop.run(keeper.run());
   return 0;
 }
 

@@ -57,16 +57,16 @@ Result<StateLock> StateLock::take(const std::string& path) {
     }
     if (!is_still_at(path, fd.get())) continue;  // somebody removed the state folder meanwhile
     StateLock taken(std::move(fd));
-    taken.sign();
+    sign_lock(taken.fd_.get());
     return taken;
   }
 }
 
 // The pid is for people: who cannot write it still holds the lock.
-void StateLock::sign() {
+void sign_lock(int fd) {
   const std::string text = std::to_string(::getpid()) + "\n";
-  if (::ftruncate(fd_.get(), 0) != 0) return;
-  [[maybe_unused]] const ssize_t written = ::pwrite(fd_.get(), text.data(), text.size(), 0);
+  if (::ftruncate(fd, 0) != 0) return;
+  [[maybe_unused]] const ssize_t written = ::pwrite(fd, text.data(), text.size(), 0);
 }
 
 std::optional<std::int64_t> holder_of(const std::string& lock_file) {

@@ -46,7 +46,8 @@ TEST_CASE("lock: the pid in it is that of who signed last, and rubbish in it is 
   const auto taken = StateLock::take(folder.lock());
   REQUIRE(!taken);
   CHECK(taken.error().text().starts_with("already running: "));
-  lock->sign();
+  const Fd fd = std::move(*lock).release();
+  sign_lock(fd.get());
   CHECK(holder_of(folder.lock()) == ::getpid());
 }
 

@@ -1,9 +1,11 @@
 #include "app/replica_unit.h"
 
+#include <unistd.h>
+
 #include <csignal>
 
 #include "app/environment.h"
-#include "app/strays.h"
+#include "app/tagged.h"
 #include "supervise/listening.h"
 #include "supervise/log_file.h"
 #include "supervise/ports.h"
@@ -33,6 +35,12 @@ std::string with_port(std::string argument, std::uint16_t port) {
   return argument;
 }
 
+// Of a process, from /proc/PID/stat.
+Instant began_at(std::uint64_t start_time) {
+  const auto ticks = static_cast<std::uint64_t>(std::max(1L, ::sysconf(_SC_CLK_TCK)));
+  return Instant{Duration(static_cast<std::int64_t>(start_time * 1'000'000'000 / ticks))};
+}
+
 }  // namespace
 
 ReplicaUnit::ReplicaUnit(net::EpollLoop& loop, plane::Table& table, Owner& owner, Options options)
@@ -43,14 +51,80 @@ ReplicaUnit::ReplicaUnit(net::EpollLoop& loop, plane::Table& table, Owner& owner
       machine_(limits_of(options_.config.replicas), loop.now()),
       since_(loop.now()) {}
 
-Result<> ReplicaUnit::begin() {
+// The order matters: a supervisor that is killed at any point here leaves a book from which the next one goes on.
+Result<> ReplicaUnit::begin(Inheritance inheritance) {
+  const plane::Route& before = inheritance.route;
+  held_by_ = std::move(inheritance.held_by);
+  incarnation_ = before.incarnation;
+  const bool has_process = inheritance.process || inheritance.exit_due;
+  if (before.incarnation != 0 || before.held != 0 || has_process) {
+    machine_.resume({.state = static_cast<State>(before.state),
+                     .wanted = before.held == 0,
+                     .ordered = before.ordered != 0,
+                     .listening = before.listening != 0,
+                     .crashes_in_row = static_cast<int>(before.crashes_in_row),
+                     .restarts = before.restarts,
+                     .spawned = Instant{Duration(before.spawned_ns)},
+                     .since = Instant{Duration(before.since_ns)}},
+                    has_process, loop_.now());
+    since_ = Instant{Duration(before.since_ns)};
+    spawned_ = Instant{Duration(before.spawned_ns)};
+    published_ = machine_.state();
+  }
   const std::string fifo = options_.paths.replica_fifo(options_.name);
   if (auto made = supervise::open_log_fifo(fifo); !made) return failure(std::move(made.error()));
   auto writer = supervise::open_log_fifo_writer(fifo);
   if (!writer) return failure(std::move(writer.error()));
   log_ = std::move(*writer);
+  if (inheritance.process) {
+    adopt(*inheritance.process, before);
+  } else if (inheritance.exit_due) {
+    died_unseen(before);
+  }
   step();
   return {};
+}
+
+void ReplicaUnit::died_unseen(const plane::Route& before) {
+  incarnation_ = before.incarnation;
+  gone_pid_ = static_cast<pid_t>(before.pid);
+  gone_start_ = before.start_time;
+  port_ = before.port;
+  if (port_ != 0) owner_.claim_port(port_);
+  tasks_.start(find_exit(before));
+}
+
+void ReplicaUnit::adopt(const supervise::Found& found, const plane::Route& before) {
+  const bool same = before.incarnation == found.incarnation;
+  auto process = supervise::Process::adopt(found.pid, found.start_time);
+  if (!process) {  // it ended since we looked
+    plane::Route dead = same ? before : plane::Route{};
+    dead.pid = static_cast<std::uint32_t>(found.pid);
+    dead.start_time = found.start_time;
+    dead.incarnation = found.incarnation;
+    dead.port = found.port;
+    died_unseen(dead);
+    return;
+  }
+  incarnation_ = found.incarnation;
+  port_ = found.port;
+  if (port_ != 0) owner_.claim_port(port_);
+  ipv6_ = same && before.ipv6 != 0;
+  listening_ = same && before.listening != 0;
+  if (!same || before.spawned_ns == 0) spawned_ = began_at(found.start_time);
+  process_.emplace(std::move(*process));
+  note(EventKind::kAdopted, pid());
+  tasks_.start(await_exit());
+  if (!listening_) tasks_.start(await_listening(incarnation_));
+}
+
+// It ended while there was no supervisor.
+Task<void> ReplicaUnit::find_exit(plane::Route before) {
+  const bool recorded = owner_.is_recorded(static_cast<std::uint16_t>(options_.slot), before.incarnation);
+  supervise::Exit exit;
+  if (!recorded) exit = co_await owner_.obituary(gone_pid_, Instant{Duration(before.spawned_ns)});
+  if ((co_await current_scope())->cancelled()) co_return;  // for the next supervisor to find
+  ended(exit, recorded);
 }
 
 void ReplicaUnit::step() {
@@ -97,7 +171,7 @@ void ReplicaUnit::spawn() {
   command.directory = options_.paths.folder;
   command.log = log_.get();
   command.oom_score_adj = supervise::kReplicaOomScore;
-  command.tag = tag(options_.paths, options_.name, incarnation_);
+  command.tag = tag(options_.paths, options_.name, incarnation_, port_);
 
   Result<supervise::Process> process = !port          ? failure(Code::kLimit, "no free port between 20000 and 29999")
                                        : !environment ? failure(std::move(environment.error()))
@@ -133,25 +207,37 @@ Task<void> ReplicaUnit::await_exit() {
     // Gone before ended() closes the pidfd: the next process may get the same number, and this would then take that one
     // out of the loop.
     net::FdEvent gone(loop_, process_->pidfd());
-    while (!(exit = process_->try_reap())) {
+    while (!(exit = process_->look())) {
       if (!co_await gone.readable()) co_return;
     }
   }
-  ended(*exit);
+  gone_pid_ = process_->pid();
+  gone_start_ = process_->start_time();
+  publish();  // un-routed before anything else is done
+  if (!process_->is_child()) {
+    exit = co_await owner_.obituary(gone_pid_, spawned_);
+    co_await owner_.end_followers(options_.name, incarnation_);
+    if ((co_await current_scope())->cancelled()) co_return;  // for the next supervisor to find
+  }
+  ended(*exit, false);
 }
 
-void ReplicaUnit::ended(const supervise::Exit& exit) {
-  const bool foreign = port_taken_by_other_ || (machine_.state() == State::kStarting && !machine_.wants_route() &&
-                                                !supervise::port_is_free(port_));
-  const pid_t pid = process_->pid();
-  process_.reset();
+// Dead in the middle, the supervisor leaves the next one enough to record this exit once: the pid stays in the book
+// until the log has it, and a child of ours stays a zombie, which the anchor would then reap.
+void ReplicaUnit::ended(const supervise::Exit& exit, bool in_the_log) {
+  const bool foreign = port_taken_by_other_ || (port_ != 0 && machine_.state() == State::kStarting &&
+                                                !machine_.wants_route() && !supervise::port_is_free(port_));
   const auto cause = foreign ? supervise::ExitCause::kPortInUse : supervise::ExitCause::kItself;
   const supervise::Ended how = machine_.on_exit(loop_.now(), owner_.jitter(), cause);
-  publish();  // un-routed before anything else is done
   std::string words = supervise::text(exit);
   if (how.ending == supervise::Ending::kPortInUse) words += "; somebody else has port " + std::to_string(port_);
-  note(EventKind::kExited, pid, words, exit.value, how.ending == supervise::Ending::kCrash ? 1 : 0);
-  owner_.give_back_port(port_);
+  const int crashed = how.ending == supervise::Ending::kCrash ? 1 : 0;
+  if (!in_the_log) note(EventKind::kExited, gone_pid_, words, exit.value, crashed);
+  gone_pid_ = 0;
+  publish();
+  if (process_) process_->reap();
+  process_.reset();
+  if (port_ != 0) owner_.give_back_port(port_);
   owner_.exited(how);
   step();
 }
@@ -222,16 +308,32 @@ bool ReplicaUnit::nothing_in_flight() const {
   return table_.header.routes_seen >= routes_version_ && plane::total(table_.observed[options_.slot].in_flight) == 0;
 }
 
-void ReplicaUnit::stop() {
+void ReplicaUnit::stop(const std::string& who) {
+  held_by_ = who;
+  owner_.changed(true);
+  note(EventKind::kStopWished, pid(), who);
   machine_.stop(loop_.now());
   step();
 }
-void ReplicaUnit::start() {
+void ReplicaUnit::start(const std::string& who) {
+  release(EventKind::kStartWished, who);
   machine_.start(loop_.now());
   step();
 }
-void ReplicaUnit::restart() {
+void ReplicaUnit::restart(const std::string& who) {
+  release(EventKind::kRestartWished, who);
   machine_.restart(loop_.now());
+  step();
+}
+void ReplicaUnit::release(plane::EventKind wish, const std::string& who) {
+  if (!held_by_.empty()) {
+    held_by_.clear();
+    owner_.changed(true);
+  }
+  note(wish, pid(), who);
+}
+void ReplicaUnit::do_not_start() {
+  machine_.stop(loop_.now());
   step();
 }
 void ReplicaUnit::stop_without_drain() {
@@ -246,28 +348,40 @@ void ReplicaUnit::kill_at_once() {
   if (process_) (void)process_->signal(SIGKILL);
 }
 
-// Writes our record when it has changed, and lets the gateway know.
-void ReplicaUnit::publish() {
+plane::Route ReplicaUnit::route() const {
   const State state = machine_.state();
-  if (state != published_) since_ = loop_.now();
   plane::Route route{.incarnation = incarnation_,
                      .since_ns = since_.since_boot.count(),
                      .spawned_ns = spawned_.since_boot.count(),
                      .restarts = machine_.restarts(),
-                     .pid = static_cast<std::uint32_t>(pid()),
+                     .start_time = process_ ? process_->start_time() : gone_start_,
+                     .pid = static_cast<std::uint32_t>(gone_pid_ != 0 ? gone_pid_ : pid()),
                      .port = port_,
-                     .wanted = machine_.wants_route() ? Wanted::kServe
-                               : process_             ? Wanted::kDrain
-                                                      : Wanted::kAbsent,
+                     .wanted = gone_pid_ != 0 || pid() == 0 ? Wanted::kAbsent
+                               : machine_.wants_route()     ? Wanted::kServe
+                                                            : Wanted::kDrain,
                      .state = static_cast<std::uint8_t>(state),
-                     .ipv6 = static_cast<std::uint8_t>(ipv6_ ? 1 : 0)};
+                     .ipv6 = static_cast<std::uint8_t>(ipv6_ ? 1 : 0),
+                     .listening = static_cast<std::uint8_t>(listening_ ? 1 : 0),
+                     .ordered = static_cast<std::uint8_t>(machine_.ordered() ? 1 : 0),
+                     .held = static_cast<std::uint8_t>(held_by_.empty() ? 0 : 1),
+                     .crashes_in_row = static_cast<std::uint32_t>(machine_.crashes_in_row())};
   plane::set_field(route.name, options_.name);
+  return route;
+}
+
+// Writes our record when it has changed, and lets the gateway know.
+void ReplicaUnit::publish() {
+  const State state = machine_.state();
+  if (state != published_) since_ = loop_.now();
+  const plane::Route route = this->route();
   const auto before = table_.routes[options_.slot].load();
   if (before && std::memcmp(&*before, &route, sizeof route) == 0) return;
   published_ = state;
   table_.routes[options_.slot].store(route);
   routes_version_ = table_.header.routes_version.fetch_add(1) + 1;
   owner_.routes_changed();
+  owner_.changed(false);
 }
 
 void ReplicaUnit::note(EventKind kind, pid_t pid, std::string_view text, std::int64_t a, std::int64_t b) {

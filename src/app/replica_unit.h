@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "net/epoll_loop.h"
 #include "plane/plane.h"
+#include "supervise/adoption.h"
 #include "supervise/process.h"
 #include "supervise/replica.h"
 
@@ -22,6 +23,7 @@ class ReplicaUnit final : private net::Timer {
    public:
     virtual ~Owner() = default;
     virtual std::optional<std::uint16_t> take_port() = 0;  // one that is free just now
+    virtual void claim_port(std::uint16_t port) = 0;       // one that an adopted process has
     virtual void give_back_port(std::uint16_t port) = 0;
     virtual void routes_changed() = 0;  // the Route record of a replica was written
     virtual void note(plane::Event event) = 0;
@@ -30,6 +32,20 @@ class ReplicaUnit final : private net::Timer {
     virtual void spawn_failed(const Error& error) = 0;
     virtual void never_ready_in_time(bool listened) = 0;  // killed at the startup deadline
     virtual double jitter() = 0;                          // uniform in [0, 1)
+    virtual void changed(bool durably) = 0;               // what a successor must know; durably: a person's wish
+    virtual bool is_recorded(std::uint16_t replica, std::uint64_t incarnation) = 0;  // its exit is in the log
+    // How a process ended that is no child of ours: from the anchor, or unknown when nobody can say.
+    virtual Task<supervise::Exit> obituary(pid_t pid, Instant since) = 0;
+    // Ends what carries this incarnation's tag still.
+    virtual Task<void> end_followers(const std::string& part, std::uint64_t incarnation) = 0;
+  };
+
+  // What the supervisor before knew of it, and what is found of it now.
+  struct Inheritance {
+    plane::Route route;  // the last good record; incarnation 0: none
+    std::string held_by;
+    std::optional<supervise::Found> process;
+    bool exit_due = false;
   };
 
   struct Options {
@@ -43,24 +59,28 @@ class ReplicaUnit final : private net::Timer {
   ~ReplicaUnit() = default;
 
   // Takes the first step; needs the FIFO of its log, which it makes.
-  Result<> begin();
+  Result<> begin(Inheritance inheritance);
   // The gateway's verdict on it, or how much is in flight on it, may have changed.
   void look();
 
-  void stop();
-  void start();
-  void restart();
+  void stop(const std::string& who);
+  void start(const std::string& who);
+  void restart(const std::string& who);
+  // The service goes down: what waits for its next start is not started.
+  void do_not_start();
   // Nobody routes to it any more: no need to wait for the gateway.
   void stop_without_drain();
   void kill_at_once();
 
   const std::string& name() const { return options_.name; }
   const supervise::Replica& machine() const { return machine_; }
-  pid_t pid() const { return process_ ? process_->pid() : 0; }
+  pid_t pid() const { return process_ && gone_pid_ == 0 ? process_->pid() : 0; }
   std::uint16_t port() const { return port_; }
   Instant since() const { return since_; }
   Instant spawned() const { return spawned_; }
   std::string log_file() const { return options_.paths.replica_log(options_.name); }
+  const std::string& held_by() const { return held_by_; }
+  plane::Route route() const;
   bool stopped() const { return machine_.state() == supervise::State::kStopped; }
 
   TaskGroup& tasks() { return tasks_; }
@@ -74,7 +94,11 @@ class ReplicaUnit final : private net::Timer {
   Task<void> await_exit();
   Task<void> await_drained();
   Task<void> await_listening(std::uint64_t incarnation);
-  void ended(const supervise::Exit& exit);
+  void died_unseen(const plane::Route& before);
+  Task<void> find_exit(plane::Route before);
+  void ended(const supervise::Exit& exit, bool in_the_log);
+  void release(plane::EventKind wish, const std::string& who);
+  void adopt(const supervise::Found& found, const plane::Route& before);
   void publish();
   void note(plane::EventKind kind, pid_t pid, std::string_view text = "", std::int64_t a = 0, std::int64_t b = 0);
   bool nothing_in_flight() const;
@@ -91,6 +115,10 @@ class ReplicaUnit final : private net::Timer {
   bool ipv6_ = false;
   bool listening_ = false;
   bool warned_ = false;
+  std::string held_by_;  // who stopped it
+  // Of a process that has ended, as long as that is not in the log; nobody routes to it.
+  pid_t gone_pid_ = 0;
+  std::uint64_t gone_start_ = 0;
   std::uint64_t incarnation_ = 0;     // as in the shared table
   std::uint64_t routes_version_ = 0;  // of the table when we last wrote our record
   supervise::State published_ = supervise::State::kWaiting;

@@ -1,35 +1,19 @@
 #include "app/service.h"
 
+#include <fcntl.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 
 #include <csignal>
 
 #include "app/control.h"
-#include "app/strays.h"
+#include "app/process_contract.h"
 #include "app/supervisor.h"
 
 namespace nines::app {
 namespace {
 
-Result<std::vector<Fd>> open_listeners(const config::Config& config) {
-  std::vector<Fd> listeners;
-  for (const config::Address& at : config.listen) {
-    const auto address = net::Address::parse(at.text());
-    if (!address) return failure(address.error());
-    auto listener = net::open_listener(*address);
-    if (!listener && listener.error().code() == Code::kExists) {
-      return failure(Code::kExists,
-                     at.text() + " is in use by another program; stop it, or choose another address (`listen:`)");
-    }
-    if (!listener) return failure(std::move(listener.error()));
-    listeners.push_back(std::move(*listener));
-  }
-  return listeners;
-}
-
-Outcome failed(const Error& error) {
-  return {.exit_status = 1, .message = error.text(), .log_tail = {}, .log_file = {}};
-}
+Outcome failed(const Error& error) { return {.exit_status = 1, .message = error.text()}; }
 
 Task<Outcome> run_with_control(Supervisor& supervisor, std::unique_ptr<net::Listener> socket) {
   http::Server control(supervisor.loop(), control_handler(supervisor),
@@ -40,42 +24,40 @@ Task<Outcome> run_with_control(Supervisor& supervisor, std::unique_ptr<net::List
   co_return outcome;
 }
 
-Outcome serve(const Service& service, const Listener& listener) {
-  auto listeners = open_listeners(service.config);
-  if (!listeners) return failed(listeners.error());
-  auto table = plane::Plane::create();
-  if (!table) return failed(table.error());
+Outcome supervise(const Service& service, plane::Plane table, std::size_t listeners, const Listener& listener) {
   const auto address = net::Address::unix_path(service.paths.control_socket());
   if (!address) return failed(address.error());
-  Supervisor supervisor(service, listener, std::move(*table), std::move(*listeners));
+  if (auto made = make_folders(service.paths); !made) return failed(made.error());
+  Supervisor supervisor(service, listener, std::move(table), listeners);
   auto socket = supervisor.loop().listen(*address);
   if (!socket) return failed(socket.error());
   ::chmod(service.paths.control_socket().c_str(), 0600);
   return supervisor.loop().run(run_with_control(supervisor, std::move(*socket)));
 }
 
-// Before anything is opened: what an earlier run left behind may hold the listening sockets.
-void end_leftovers(const Service& service, const Listener& listener) {
-  net::EpollLoop loop;
-  const std::size_t ended = loop.run(end_strays(loop, service.paths));
-  if (ended == 0) return;
-  listener.warning("ended " + std::to_string(ended) + (ended == 1 ? " process" : " processes") +
-                   " that an earlier run of this service left behind");
-}
-
 }  // namespace
 
-Outcome run_service(const Service& service, const Listener& listener) {
+std::vector<std::string> replica_names(const config::Config& config) {
+  std::vector<std::string> names;
+  for (int i = 1; i <= config.replicas.count; ++i) names.push_back(*config.service + "-" + std::to_string(i));
+  return names;
+}
+
+Outcome run_supervisor(const Service& service, std::size_t listeners, const Listener& listener) {
   INVARIANT(service.config.service);
   std::signal(SIGPIPE, SIG_IGN);
-  // Before any thread or child exists, so that none is lost while the supervisor is being set up.
-  sigset_t blocked;
-  sigemptyset(&blocked);
-  for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&blocked, number);
-  pthread_sigmask(SIG_BLOCK, &blocked, nullptr);
-  end_leftovers(service, listener);
-  Outcome outcome = serve(service, listener);
+  ::prctl(PR_SET_NAME, "nines-super");
+  auto table = plane::Plane::attach(Fd(::fcntl(kPlane, F_DUPFD_CLOEXEC, kFirstListener)));
+  if (!table) return failed(table.error());
+  plane::Plane memory = std::move(*table);
+  // Ours to read until the very end, when the supervisor is gone already.
+  auto header = plane::Plane::attach(Fd(::fcntl(kPlane, F_DUPFD_CLOEXEC, kFirstListener)));
+  if (!header) return failed(header.error());
+  Outcome outcome = supervise(service, std::move(memory), listeners, listener);
+  if (outcome.goes_on) return outcome;
   remove_run_folder(service.paths);
+  (*header)->header.exit_status = static_cast<std::uint32_t>(outcome.exit_status);
+  (*header)->header.leave = plane::Header::Leave::kEnded;
   return outcome;
 }
 

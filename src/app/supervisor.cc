@@ -1,56 +1,74 @@
 #include "app/supervisor.h"
 
-#include <sys/mman.h>
+#include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
 
+#include "app/lock.h"
 #include "app/process_contract.h"
-#include "app/strays.h"
+#include "app/tagged.h"
 #include "http/client.h"
+#include "net/timeout.h"
 #include "supervise/log_file.h"
+#include "supervise/procfs.h"
 
 namespace nines::app {
 
 using plane::EventKind;
 using supervise::State;
+using Leave = plane::Header::Leave;
 
 namespace {
 
 // The helpers are this very program, also when its file was replaced meanwhile.
 constexpr const char* kThisProgram = "/proc/self/exe";
-
-Fd snapshot_of(const config::Config& config) {
-  const std::string text = config::to_yaml(config);
-  Fd fd(::memfd_create("nines-config", MFD_CLOEXEC));
-  INVARIANT(fd && ::write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()));
-  return fd;
-}
+// The anchor reaps at once; who waits longer waits for nothing.
+constexpr Duration kObituaryWait = 1s;
 
 Task<Result<>> wait_for(net::Condition& condition, Instant until) { co_return co_await condition.wait(until); }
+
+Task<Result<>> wait_readable(net::EpollLoop& loop, int fd) {
+  net::FdEvent event(loop, fd);
+  co_return co_await event.readable();
+}
+
+bool is_this_program(pid_t pid) {
+  struct stat theirs{}, ours{};
+  const std::string path = "/proc/" + std::to_string(pid) + "/exe";
+  if (::stat(path.c_str(), &theirs) != 0 || ::stat(kThisProgram, &ours) != 0) return true;  // nobody can tell
+  return theirs.st_ino == ours.st_ino && theirs.st_dev == ours.st_dev;
+}
+
+// When the log begins, the service does.
+Instant beginning_of(const plane::Table& table, Instant now) {
+  for (const plane::Event& event : table.log.read(1).events) {
+    if (event.kind == EventKind::kServiceStarted) return event.at();
+  }
+  return now;
+}
 
 }  // namespace
 
 std::string_view name_of(Phase phase) {
   switch (phase) {
     case Phase::kStarting: return "starting";
+    case Phase::kLeaving:
     case Phase::kRunning: return "running";
     case Phase::kStopping: return "stopping";
   }
   return "unknown";
 }
 
-Supervisor::Supervisor(const Service& service, const Listener& listener, plane::Plane table, std::vector<Fd> listeners)
+Supervisor::Supervisor(const Service& service, const Listener& listener, plane::Plane table, std::size_t listeners)
     : service_(service),
       listener_(listener),
-      begun_(loop_.now()),
+      begun_(beginning_of(*table, loop_.now())),
       table_(std::move(table)),
-      listeners_(std::move(listeners)),
-      bell_to_gateway_(net::Doorbell::make()),
-      bell_to_us_(net::Doorbell::make()),
-      snapshot_(snapshot_of(service.config)),
       random_(static_cast<std::uint64_t>(loop_.now().since_boot.count()) ^
               (static_cast<std::uint64_t>(::getpid()) << 40)),
       ports_(random_.next()),
@@ -59,18 +77,19 @@ Supervisor::Supervisor(const Service& service, const Listener& listener, plane::
               [this](const plane::Event& event) {
                 listener_.event(event,
                                 event.replica < replicas_.size() ? replicas_[event.replica]->name() : std::string());
+                net::Doorbell::ring(kBellToKeeper);
               }),
-      gateway_(loop_, gateway_hooks()),
-      keeper_(loop_, keeper_hooks()),
+      gateway_(loop_, table_->gateway, gateway_hooks()),
+      keeper_(loop_, table_->keeper, keeper_hooks()),
+      handover_(loop_, handover_hooks()),
       changed_(loop_) {
+  for (std::size_t i = 0; i < listeners; ++i) listeners_.push_back(kFirstListener + static_cast<int>(i));
   for (const config::Address& at : service_.config.listen) ports_.exclude(at.port);
-  for (int i = 0; i < service_.config.replicas.count; ++i) {
+  for (std::string& name : replica_names(service_.config)) {
     replicas_.push_back(std::make_unique<ReplicaUnit>(
         loop_, *table_, static_cast<ReplicaUnit::Owner&>(*this),
-        ReplicaUnit::Options{.slot = static_cast<std::size_t>(i),
-                             .name = *service_.config.service + "-" + std::to_string(i + 1),
-                             .config = service_.config,
-                             .paths = service_.paths}));
+        ReplicaUnit::Options{
+            .slot = replicas_.size(), .name = std::move(name), .config = service_.config, .paths = service_.paths}));
   }
 }
 
@@ -84,24 +103,24 @@ HelperProcess::Hooks Supervisor::gateway_hooks() {
             supervise::Command command{
                 .argv = {kThisProgram, "internal-gateway", std::to_string(epoch), std::to_string(listeners_.size())},
                 .log = STDERR_FILENO,
-                .inherit = {{table_.fd(), kPlane},
-                            {bell_to_gateway_.get(), kBellToGateway},
-                            {bell_to_us_.get(), kBellToSupervisor},
-                            {snapshot_.get(), kSnapshot}},
+                .inherit = {{kPlane, kPlane},
+                            {kBellToGateway, kBellToGateway},
+                            {kBellToSupervisor, kBellToSupervisor},
+                            {kSnapshot, kSnapshot}},
                 .tag = tag(service_.paths, "gateway", epoch)};
-            for (std::size_t i = 0; i < listeners_.size(); ++i) {
-              command.inherit.push_back({listeners_[i].get(), kFirstListener + static_cast<int>(i)});
-            }
+            for (const int listener : listeners_) command.inherit.push_back({listener, listener});
             return command;
           },
       .started =
           [this](pid_t pid) { note({.kind = EventKind::kGatewayStarted, .pid = static_cast<std::uint32_t>(pid)}); },
       .exited =
-          [this](const supervise::Exit& exit, pid_t pid) {
-            table_->header.gateway_serving = 0;
-            helper_exited(EventKind::kGatewayExited, exit, pid);
+          [this](const supervise::Exit& exit, pid_t pid, bool asked) {
+            auto serving = static_cast<std::uint32_t>(pid);
+            table_->header.gateway_serving.compare_exchange_strong(serving, 0);
+            helper_exited(EventKind::kGatewayExited, exit, pid, asked);
           },
       .failed = [this](const Error& error) { warn("the gateway cannot be started: " + error.text()); },
+      .obituary = [this](pid_t pid, Instant since) { return obituary(pid, since); },
   };
 }
 
@@ -109,63 +128,309 @@ HelperProcess::Hooks Supervisor::keeper_hooks() {
   return {
       .command =
           [this] {
-            supervise::Command command{.argv = {kThisProgram, "internal-keeper"},
-                                       .log = STDERR_FILENO,
-                                       .tag = tag(service_.paths, "keeper", 1)};
-            for (const auto& replica : replicas_) {
-              command.argv.push_back(service_.paths.replica_fifo(replica->name()));
-              command.argv.push_back(replica->log_file());
-            }
-            return command;
+            const Paths& paths = service_.paths;
+            return supervise::Command{
+                .argv = {kThisProgram, "internal-keeper", paths.config_file, paths.folder, paths.state, paths.run},
+                .log = STDERR_FILENO,
+                .inherit = {{kPlane, kPlane}, {kSnapshot, kSnapshot}, {kBellToKeeper, kBellToKeeper}},
+                .tag = tag(paths, "keeper", ++keeper_starts_)};
           },
       .started =
           [this](pid_t pid) { note({.kind = EventKind::kKeeperStarted, .pid = static_cast<std::uint32_t>(pid)}); },
-      .exited = [this](const supervise::Exit& exit, pid_t pid) { helper_exited(EventKind::kKeeperExited, exit, pid); },
+      .exited =
+          [this](const supervise::Exit& exit, pid_t pid, bool asked) {
+            table_->header.dashboard_port = 0;
+            helper_exited(EventKind::kKeeperExited, exit, pid, asked);
+          },
       .failed = [this](const Error& error) { warn("the keeper cannot be started: " + error.text()); },
+      .obituary = [this](pid_t pid, Instant since) { return obituary(pid, since); },
   };
 }
 
-void Supervisor::helper_exited(EventKind kind, const supervise::Exit& exit, pid_t pid) {
-  plane::Event event{.kind = kind, .pid = static_cast<std::uint32_t>(pid), .b = phase_ == Phase::kStopping ? 0 : 1};
+Handover::Hooks Supervisor::handover_hooks() {
+  return {.wanted = [this] { return anchor_gone_ && phase_ != Phase::kStopping && phase_ != Phase::kLeaving; },
+          .descriptors =
+              [this] {
+                std::vector<int> all = {kPlane, kBellToGateway, kBellToSupervisor, kSnapshot, kBellToKeeper, kLock};
+                all.insert(all.end(), listeners_.begin(), listeners_.end());
+                return all;
+              },
+          .taken =
+              [this] {
+                phase_ = Phase::kLeaving;
+                changed_.notify_all();
+              }};
+}
+
+void Supervisor::helper_exited(EventKind kind, const supervise::Exit& exit, pid_t pid, bool asked) {
+  plane::Event event{.kind = kind, .pid = static_cast<std::uint32_t>(pid), .a = exit.value, .b = asked ? 0 : 1};
   event.set_text(supervise::text(exit));
   note(event);
   changed_.notify_all();
 }
 
 Task<Outcome> Supervisor::run() {
-  plane::Event started{.kind = EventKind::kServiceStarted};
-  started.set_text(*service_.config.service);
-  note(started);
-
-  tasks_.start(hear_signals());
-  tasks_.start(hear_gateway());
+  anchor_ = static_cast<pid_t>(table_->anchor.load().value_or(plane::Part{}).pid);
   TaskGroup helpers;
+  tasks_.start(hear_signals());
+  tasks_.start(hear_anchor());
+  tasks_.start(hear_gateway());
+  co_await inherit();
   helpers.start(gateway_.run());
+  helpers.start(keeper_.run());  // after the FIFOs exist
+  renew_helpers();
+  tasks_.start(announce_up());
+  tasks_.start(carry_counters());
+  if (auto opened = handover_.open(service_.paths.handover_socket()); opened) {
+    tasks_.start(handover_.serve());
+  } else {
+    warn(opened.error().text());
+  }
+  while (phase_ != Phase::kStopping && phase_ != Phase::kLeaving) (void)co_await wait_for(changed_, Instant::never());
+  phase_ == Phase::kStopping ? co_await shut_down() : co_await leave();
+  co_await helpers.join();
+  // What left its replica's session, and so escaped the end of its group.
+  const pid_t spare[] = {anchor_};
+  if (phase_ == Phase::kStopping) (void)co_await end_leftovers(loop_, service_.paths, spare);
+  tasks_.cancel();
+  co_await tasks_.join();
   for (const auto& replica : replicas_) {
-    if (auto begun = replica->begin(); !begun) {
+    replica->tasks().cancel();
+    co_await replica->tasks().join();
+  }
+  events_.collect();
+  co_return outcome();
+}
+
+// Looks for what runs, and what the book says of it.
+Task<void> Supervisor::inherit() {
+  plane::Header& header = table_->header;
+  table_->supervisor.store({.pid = static_cast<std::uint32_t>(::getpid()),
+                            .starts = table_->supervisor.load().value_or(plane::Part{}).starts,
+                            .start_time = supervise::read_process_stat(::getpid())->start_time,
+                            .since_ns = loop_.now().since_boot.count()});
+  const bool first = table_->log.next_number() == 1;
+  if (first) {
+    plane::Event started{.kind = EventKind::kServiceStarted};
+    started.set_text(*service_.config.service);
+    note(started);
+  }
+  events_.collect();  // how the one before ended
+  auto book = read_book();
+  const auto found = find_tagged(service_.paths);
+  std::vector<supervise::Expected> expected;
+  for (std::size_t i = 0; i < replicas_.size(); ++i) {
+    const plane::Route& route = book[i].route;
+    expected.push_back({.part = replicas_[i]->name(),
+                        .incarnation = route.incarnation,
+                        .pid = static_cast<pid_t>(route.pid),
+                        .start_time = route.start_time});
+  }
+  for (const auto& [part, name] : {std::pair{&table_->gateway, "gateway"}, std::pair{&table_->keeper, "keeper"}}) {
+    const plane::Part record = part->load().value_or(plane::Part{});
+    expected.push_back({.part = name, .pid = static_cast<pid_t>(record.pid), .start_time = record.start_time});
+  }
+  auto plan = supervise::plan_adoption(expected, found, ::getpid(), anchor_);
+  header.next_incarnation = std::max(header.next_incarnation.load(), plan.incarnations + 1);
+  std::vector<supervise::Found> end;
+  for (const supervise::Found& process : plan.end) {
+    // A gateway that was asked to leave and still finishes its requests.
+    auto leaving = process.part == "gateway" ? supervise::Process::adopt(process.pid, process.start_time)
+                                             : failure(Code::kNotFound, "");
+    if (leaving) {
+      (void)leaving->signal(SIGTERM);
+      gateway_.see_off(std::move(*leaving), service_.config.replicas.stop.drain + 5s);
+    } else {
+      end.push_back(process);
+    }
+  }
+  co_await end_tagged(loop_, service_.paths, end, 0ns);
+  for (std::size_t i = 0; i < replicas_.size(); ++i) {
+    book[i].process = std::move(plan.parts[i].process);
+    book[i].exit_due = plan.parts[i].exit_due;
+  }
+  const supervise::Adoption &gateway = plan.parts[replicas_.size()], &keeper = plan.parts[replicas_.size() + 1];
+  if (gateway.process) header.gateway_epoch = std::max(header.gateway_epoch.load(), gateway.process->incarnation);
+  if (keeper.process) keeper_starts_ = keeper.process->incarnation;
+  gateway_.inherit(gateway);
+  keeper_.inherit(keeper);
+  note({.kind = EventKind::kSupervisorStarted, .pid = static_cast<std::uint32_t>(::getpid())});
+  for (std::size_t i = 0; i < replicas_.size(); ++i) {
+    if (auto begun = replicas_[i]->begin(std::move(book[i])); !begun) {
       last_error_ = begun.error().text();
       verdict_ = {supervise::Outcome::kGaveUp, supervise::Reason::kCannotExecute, 1};
       wish_down("nines");
     }
   }
-  helpers.start(keeper_.run());  // after the FIFOs exist
-  tasks_.start(announce_up());
-  while (phase_ != Phase::kStopping) (void)co_await wait_for(changed_, Instant::never());
-  co_await shut_down();
-  co_await helpers.join();
-  // What left its replica's session, and so escaped the end of its group.
-  (void)co_await end_strays(loop_, service_.paths);
-  tasks_.cancel();
-  co_await tasks_.join();
-  events_.collect();
-  co_return outcome();
+  if (header.stopping != 0) wish_down("whoever asked the supervisor before");
+  if (header.ever_ready != 0) fleet_.on_ready();
+}
+
+// The shared table knows best. What it does not have, after a change of layout or the death of everybody, is in the
+// state file; what that does not have is found by its tag.
+std::vector<ReplicaUnit::Inheritance> Supervisor::read_book() {
+  const auto saved = load_state(service_.paths.state_file());
+  if (!saved && saved.error().code() != Code::kNotFound)
+    warn(saved.error().text() + "; what runs is found all the same, what a person stopped is started");
+  const bool current = saved && saved->is_of_this_boot() && saved->fingerprint == fingerprint_of(service_);
+  if (current) {
+    auto& next = table_->header.next_incarnation;
+    next = std::max(next.load(), saved->next_incarnation);
+  }
+  std::vector<ReplicaUnit::Inheritance> book;
+  for (std::size_t i = 0; i < replicas_.size(); ++i) {
+    ReplicaUnit::Inheritance inheritance{};
+    const SavedReplica* const past = saved ? saved->find(replicas_[i]->name()) : nullptr;
+    if (const auto route = table_->routes[i].load(); route && route->name[0] != '\0') {
+      inheritance.route = *route;
+    } else if (past != nullptr) {
+      if (current) inheritance.route = past->route;
+      inheritance.route.held = past->route.held;
+    }
+    if (past != nullptr && inheritance.route.held != 0) inheritance.held_by = past->held_by;
+    if (inheritance.route.held != 0 && inheritance.held_by.empty()) inheritance.held_by = "a person";
+    book.push_back(std::move(inheritance));
+  }
+  return book;
+}
+
+// Helpers of another program than ours, or that know another table, are replaced.
+void Supervisor::renew_helpers() {
+  const bool other_table = plane::ForeignTable::attach(Fd(::fcntl(kOldPlane, F_DUPFD_CLOEXEC, 3))).has_value() &&
+                           table_->header.carried == 0;
+  const auto outdated = [&](const HelperProcess& helper) {
+    return helper.pid() != 0 && (other_table || !is_this_program(helper.pid()));
+  };
+  if (outdated(gateway_)) {
+    gateway_.replace({.signal = SIGTERM,
+                      .patience = service_.config.replicas.stop.drain + 5s,
+                      .room = [this](pid_t pid) { return room_by_gateway(pid); }});
+  }
+  // Two keepers would write the same logs.
+  if (outdated(keeper_))
+    keeper_.replace({.signal = SIGTERM, .patience = 5s, .room = [this](pid_t pid) { return gone(pid); }});
+}
+
+Task<void> Supervisor::room_by_gateway(pid_t pid) {
+  const Instant until = loop_.now() + 500ms;
+  while (table_->header.gateway_serving == static_cast<std::uint32_t>(pid) && loop_.now() < until) {
+    if (!co_await loop_.sleep(2ms)) co_return;
+  }
+}
+
+Task<void> Supervisor::gone(pid_t pid) {
+  const Instant until = loop_.now() + 6s;
+  while (loop_.now() < until) {
+    const auto stat = supervise::read_process_stat(pid);
+    if (!stat || stat->dead() || !co_await loop_.sleep(5ms)) co_return;
+  }
+}
+
+// Of a table with another layout: at once, and what its gateway still counts while it finishes its requests.
+Task<void> Supervisor::carry_counters() {
+  auto old = plane::ForeignTable::attach(Fd(::fcntl(kOldPlane, F_DUPFD_CLOEXEC, 3)));
+  if (!old || table_->header.carried.exchange(1) != 0) co_return;
+  do {
+    old->add_counters_to(*table_);
+    if (!co_await loop_.sleep(100ms)) break;
+  } while (gateway_.leaving());
+  old->add_counters_to(*table_);
+}
+
+// The anchor is no child of ours, but our parent: when it goes, nobody would restart us.
+Task<void> Supervisor::hear_anchor() {
+  const Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, anchor_, 0)));
+  if (pidfd && ::getppid() == anchor_) {
+    if (!co_await wait_readable(loop_, pidfd.get())) co_return;
+  }
+  anchor_gone_ = true;
+  sign_lock(kLock);  // now it is us whom a person would signal
+  plane::Part part = table_->anchor.load().value_or(plane::Part{});
+  part.pid = 0;
+  part.since_ns = loop_.now().since_boot.count();
+  table_->anchor.store(part);
+  note({.kind = EventKind::kAnchorExited, .pid = static_cast<std::uint32_t>(anchor_)});
+  changed_.notify_all();
+}
+
+Task<supervise::Exit> Supervisor::obituary(pid_t pid, Instant since) {
+  const Instant until = loop_.now() + kObituaryWait;
+  while (true) {
+    if (const auto exit = events_.obituary(pid, since)) co_return *exit;
+    if (anchor_gone_ || loop_.now() >= until) break;
+    if (!co_await wait_for(changed_, until) && (co_await current_scope())->cancelled()) break;
+  }
+  co_return supervise::Exit{};
+}
+
+Task<void> Supervisor::end_followers(const std::string& part, std::uint64_t incarnation) {
+  auto found = find_tagged(service_.paths);
+  std::erase_if(found, [&](const auto& f) { return f.part != part || f.incarnation != incarnation; });
+  co_await end_tagged(loop_, service_.paths, found, 0ns);
+}
+
+bool Supervisor::is_recorded(std::uint16_t replica, std::uint64_t incarnation) {
+  return events_.has_exit_of(replica, incarnation);
+}
+
+void Supervisor::changed(bool durably) {
+  SavedState state{.boot_id = this_boot(),
+                   .fingerprint = fingerprint_of(service_),
+                   .next_incarnation = table_->header.next_incarnation,
+                   .replicas = {}};
+  for (const auto& replica : replicas_) state.replicas.push_back({replica->route(), replica->held_by()});
+  const auto saved = save_state(service_.paths.state_file(), state, durably);
+  // Serving goes on without it. Said once, until it works again.
+  if (!saved && state_problem_.empty()) warn(saved.error().text());
+  state_problem_ = saved ? "" : saved.error().text();
+}
+
+std::vector<std::string> Supervisor::problems() const {
+  std::vector<std::string> all;
+  if (anchor_gone_) all.emplace_back("the anchor is gone, so nobody restarts the supervisor: `nines upgrade` mends it");
+  if (gateway_.pid() == 0) all.emplace_back("the gateway is being started again");
+  if (keeper_.pid() == 0) all.emplace_back("the keeper is being started again");
+  if (!state_problem_.empty()) all.push_back(state_problem_);
+  return all;
+}
+
+bool Supervisor::renewing() const {
+  const bool serving = table_->header.gateway_serving == static_cast<std::uint32_t>(gateway_.pid());
+  return !gateway_.settled() || !keeper_.settled() || !serving;
+}
+
+Result<> Supervisor::wish_upgrade(const std::string& program) {
+  if (anchor_gone_) return failure(Code::kUnavailable, "the anchor is gone");
+  if (program.size() >= sizeof table_->header.successor)
+    return failure(Code::kInvalid, "the path of the program is too long: " + program);
+  if (phase_ == Phase::kStopping) return failure(Code::kRefused, "the service is going down");
+  plane::set_field(table_->header.successor, program);
+  table_->header.leave = Leave::kSucceeded;
+  phase_ = Phase::kLeaving;
+  changed_.notify_all();
+  return {};
+}
+
+// Everything else stays as it is. The next program may not be able to read our log, so the keeper takes it first.
+Task<void> Supervisor::leave() {
+  const Instant until = loop_.now() + 2s;
+  while (keeper_.pid() != 0 && table_->header.log_taken + 1 < table_->log.next_number() && loop_.now() < until) {
+    net::Doorbell::ring(kBellToKeeper);
+    if (!co_await loop_.sleep(5ms)) break;
+  }
+  changed(false);
+  gateway_.let_go();
+  keeper_.let_go();
 }
 
 Task<void> Supervisor::hear_gateway() {
-  net::Doorbell bell(loop_, Fd(::dup(bell_to_us_.get())));
+  net::Doorbell bell(loop_, Fd(::fcntl(kBellToSupervisor, F_DUPFD_CLOEXEC, 3)));
   while (co_await bell.rung()) {
     for (const auto& replica : replicas_) replica->look();
-    if (ready_count() > 0) fleet_.on_ready();
+    if (ready_count() > 0 && !fleet_.ever_ready()) {
+      fleet_.on_ready();
+      table_->header.ever_ready = 1;
+    }
     events_.collect();
     changed_.notify_all();
   }
@@ -183,15 +448,17 @@ Task<void> Supervisor::hear_signals() {
 // Says once that the service is up: enough replicas are ready, and the listeners answer.
 Task<void> Supervisor::announce_up() {
   while (phase_ == Phase::kStarting) {
-    bool up = ready_count() >= fleet_.enough_ready() && table_->header.gateway_serving != 0;
-    for (std::size_t i = 0; up && i < service_.config.listen.size(); ++i) {
+    bool up = ready_count() >= enough_ready() && table_->header.gateway_serving != 0;
+    const bool asked = enough_ready() > 0 && table_->header.announced == 0;
+    for (std::size_t i = 0; up && asked && i < service_.config.listen.size(); ++i) {
       up = (co_await answers(service_.config.listen[i])).has_value();
       if (!up && !co_await loop_.sleep(20ms)) co_return;
     }
     if (phase_ != Phase::kStarting) co_return;
     if (up) {
       phase_ = Phase::kRunning;
-      listener_.up(addresses());
+      const bool again = table_->header.announced.exchange(1) != 0;
+      listener_.up(addresses(), static_cast<std::size_t>(ready_count()), again);
       co_return;
     }
     if (!co_await wait_for(changed_, loop_.now() + 1s)) {
@@ -221,12 +488,13 @@ Task<Result<>> Supervisor::answers(const config::Address& at) {
 }
 
 void Supervisor::wish_down(const std::string& who) {
-  if (phase_ == Phase::kStopping) return;
+  if (phase_ == Phase::kStopping || phase_ == Phase::kLeaving) return;
   phase_ = Phase::kStopping;
+  table_->header.stopping = 1;
   stopped_by_ = who;
   fleet_.stop();
   for (const auto& replica : replicas_) {
-    if (replica->pid() == 0) replica->stop();  // not started again meanwhile
+    if (replica->pid() == 0) replica->do_not_start();
   }
   plane::Event event{.kind = EventKind::kServiceStopping};
   event.set_text(who);
@@ -237,8 +505,7 @@ void Supervisor::wish_down(const std::string& who) {
 Task<void> Supervisor::shut_down() {
   const Duration patience = service_.config.replicas.stop.drain + 5s;
   // Refused from now on, rather than left waiting: also at the gateway, which holds the same sockets.
-  for (const Fd& socket : listeners_) ::shutdown(socket.get(), SHUT_RDWR);
-  listeners_.clear();
+  for (const int socket : listeners_) ::shutdown(socket, SHUT_RDWR);
   gateway_.stop(patience);
   while (gateway_.pid() != 0) (void)co_await wait_for(changed_, Instant::never());
   for (const auto& replica : replicas_) replica->stop_without_drain();
@@ -246,10 +513,6 @@ Task<void> Supervisor::shut_down() {
     return std::all_of(replicas_.begin(), replicas_.end(), [](const auto& r) { return r->stopped(); });
   };
   while (!all_stopped()) (void)co_await wait_for(changed_, Instant::never());
-  for (const auto& replica : replicas_) {
-    replica->tasks().cancel();
-    co_await replica->tasks().join();
-  }
   keeper_.stop(5s);
 }
 
@@ -271,14 +534,13 @@ std::optional<std::uint16_t> Supervisor::take_port() {
 void Supervisor::give_back_port(std::uint16_t port) { ports_.give_back(port, loop_.now()); }
 
 void Supervisor::routes_changed() {
-  net::Doorbell::ring(bell_to_gateway_.get());
+  net::Doorbell::ring(kBellToGateway);
   changed_.notify_all();
 }
 
 void Supervisor::note(plane::Event event) {
   if (event.at_ns == 0) event.at_ns = loop_.now().since_boot.count();
-  table_->log.push(event);
-  events_.collect();
+  events_.note(event);
 }
 
 void Supervisor::exited(const supervise::Ended& ended) {
@@ -300,7 +562,7 @@ void Supervisor::never_ready_in_time(bool listened) {
 
 // Whether the start has failed for good.
 void Supervisor::judge() {
-  if (phase_ == Phase::kStopping) return;
+  if (phase_ == Phase::kStopping || phase_ == Phase::kLeaving) return;
   const auto verdict = fleet_.verdict(static_cast<int>(replicas_.size()));
   if (verdict.outcome != supervise::Outcome::kGaveUp) return;
   verdict_ = verdict;
@@ -312,12 +574,20 @@ int Supervisor::ready_count() const {
                                         [](const auto& r) { return r->machine().state() == State::kReady; }));
 }
 
+int Supervisor::wanted_count() const {
+  return static_cast<int>(
+      std::count_if(replicas_.begin(), replicas_.end(), [](const auto& r) { return r->held_by().empty(); }));
+}
+
+int Supervisor::enough_ready() const { return std::min(fleet_.enough_ready(), wanted_count()); }
+
 std::string Supervisor::check_in_words() const {
   const auto& path = service_.config.replicas.health.path;
   return path ? "GET " + *path : "a TCP connect";
 }
 
 Outcome Supervisor::outcome() const {
+  if (phase_ == Phase::kLeaving) return {.goes_on = true};
   if (verdict_.outcome != supervise::Outcome::kGaveUp) return {};
   const std::string command = service_.config.replicas.command.front();
   const std::string startup = format_duration(service_.config.replicas.health.startup);

@@ -1,8 +1,12 @@
 // The supervisor of one service: composes the pure machines of supervise/ with processes, the event loop and the shared
 // table. It carries no traffic: while it is busy, or dead, requests flow.
 //
-// Order of going down: the listeners are closed, the gateway finishes what it has, then the replicas are stopped, then
-// the keeper (which drains their last words).
+// It begins like every supervisor: it looks for what runs, reads what the one before wrote, and goes on from there. For
+// the first one there is nothing to find.
+//
+// It ends in one of three ways. Killed: the anchor starts the next. Leaving, for a new anchor or a new program:
+// everything else stays as it is. Down: the listeners are closed, the gateway finishes what it has, then the replicas
+// are stopped, then the keeper (which drains their last words).
 #pragma once
 
 #include <memory>
@@ -11,33 +15,40 @@
 #include <vector>
 
 #include "app/event_log.h"
+#include "app/handover.h"
 #include "app/helper_process.h"
 #include "app/replica_unit.h"
 #include "app/service.h"
+#include "app/state_file.h"
 #include "base/random.h"
 #include "http/server.h"
 #include "net/condition.h"
 #include "net/epoll_loop.h"
 #include "plane/plane.h"
+#include "supervise/adoption.h"
 #include "supervise/fleet.h"
 #include "supervise/ports.h"
 
 namespace nines::app {
 
-enum class Phase : std::uint8_t { kStarting, kRunning, kStopping };
+enum class Phase : std::uint8_t { kStarting, kRunning, kStopping, kLeaving };
 std::string_view name_of(Phase phase);
 
 class Supervisor final : private ReplicaUnit::Owner {
  public:
-  Supervisor(const Service& service, const Listener& listener, plane::Plane table, std::vector<Fd> listeners);
+  // REQUIRES the descriptors of process_contract.h.
+  Supervisor(const Service& service, const Listener& listener, plane::Plane table, std::size_t listeners);
   ~Supervisor() override;
 
-  // Until the service is down.
+  // Until the service is down, or goes on without us.
   Task<Outcome> run();
 
   // What the control socket asks for.
   void wish_down(const std::string& who);
+  // Goes on under another program, whose anchor and supervisor take our places. kUnavailable: no anchor to become it.
+  Result<> wish_upgrade(const std::string& program);
   ReplicaUnit* find(std::string_view name);
+  void note(plane::Event event) override;
 
   const Service& service() const { return service_; }
   plane::Table& table() { return *table_; }
@@ -47,44 +58,60 @@ class Supervisor final : private ReplicaUnit::Owner {
   Instant begun() const { return begun_; }
   pid_t gateway_pid() const { return gateway_.pid(); }
   pid_t keeper_pid() const { return keeper_.pid(); }
-  const EventLog& events() { return events_.collect(), events_; }
+  pid_t anchor_pid() const { return anchor_gone_ ? 0 : anchor_; }
+  // What a person should mend, in sentences; empty: nothing is degraded.
+  std::vector<std::string> problems() const;
+  // Gateway or keeper are not of this program yet, or not at work yet.
+  bool renewing() const;
   std::vector<std::string> addresses() const;
 
  private:
   // ReplicaUnit::Owner
   std::optional<std::uint16_t> take_port() override;
+  void claim_port(std::uint16_t port) override { ports_.claim(port); }
   void give_back_port(std::uint16_t port) override;
   void routes_changed() override;
-  void note(plane::Event event) override;
   void warn(const std::string& text) override { listener_.warning(text); }
   void exited(const supervise::Ended& ended) override;
   void spawn_failed(const Error& error) override;
   void never_ready_in_time(bool listened) override;
   double jitter() override { return random_.unit(); }
+  void changed(bool durably) override;
+  bool is_recorded(std::uint16_t replica, std::uint64_t incarnation) override;
+  Task<supervise::Exit> obituary(pid_t pid, Instant since) override;
+  Task<void> end_followers(const std::string& part, std::uint64_t incarnation) override;
 
+  Task<void> inherit();
+  std::vector<ReplicaUnit::Inheritance> read_book();
+  Task<void> carry_counters();
   Task<void> hear_gateway();
   Task<void> hear_signals();
+  Task<void> hear_anchor();
   Task<void> announce_up();
   Task<Result<>> answers(const config::Address& at);
   Task<void> shut_down();
+  Task<void> leave();
+  Task<void> room_by_gateway(pid_t pid);
+  Task<void> gone(pid_t pid);
+  void renew_helpers();
   void judge();
   void hurry();
   HelperProcess::Hooks gateway_hooks();
   HelperProcess::Hooks keeper_hooks();
-  void helper_exited(plane::EventKind kind, const supervise::Exit& exit, pid_t pid);
+  Handover::Hooks handover_hooks();
+  void helper_exited(plane::EventKind kind, const supervise::Exit& exit, pid_t pid, bool asked);
   Outcome outcome() const;
   std::string check_in_words() const;
   int ready_count() const;
+  int wanted_count() const;
+  int enough_ready() const;
 
   const Service& service_;
   const Listener& listener_;
   net::EpollLoop loop_;
-  const Instant begun_;
+  Instant begun_;  // the service, not this process
   plane::Plane table_;
-  std::vector<Fd> listeners_;
-  Fd bell_to_gateway_;
-  Fd bell_to_us_;
-  Fd snapshot_;
+  std::vector<int> listeners_;  // open until the service goes down
   Random random_;
   supervise::PortAllocator ports_;
   supervise::Fleet fleet_;
@@ -92,12 +119,17 @@ class Supervisor final : private ReplicaUnit::Owner {
   std::vector<std::unique_ptr<ReplicaUnit>> replicas_;
   HelperProcess gateway_;
   HelperProcess keeper_;
+  Handover handover_;
   net::Condition changed_;  // anything that shut_down() or announce_up() may be waiting for
   Phase phase_ = Phase::kStarting;
   supervise::Verdict verdict_;
   std::string stopped_by_;
-  bool listened_ = false;   // some replica that was not ready in time did listen
-  std::string last_error_;  // of a spawn, for the message when nothing can be started
+  std::uint64_t keeper_starts_ = 0;
+  pid_t anchor_ = 0;
+  bool anchor_gone_ = false;
+  std::string state_problem_;  // why the state file cannot be written
+  bool listened_ = false;      // some replica that was not ready in time did listen
+  std::string last_error_;     // of a spawn, for the message when nothing can be started
   TaskGroup tasks_;
 };
 

@@ -6,8 +6,8 @@
 #include <string_view>
 
 #include "base/text.h"
+#include "base/version.h"
 #include "cli/help_text.h"
-#include "cli/version.h"
 #include "config/values.h"
 
 namespace nines::cli {
@@ -15,13 +15,13 @@ namespace {
 
 constexpr std::size_t kLinesMax = 100'000;
 
-constexpr std::array<std::string_view, 11> kCommands = {"run",  "check", "up",   "down",    "status", "ps",
-                                                        "logs", "start", "stop", "restart", "help"};
+constexpr std::array<std::string_view, 12> kCommands = {"run",  "check", "up",   "down",    "status",  "ps",
+                                                        "logs", "start", "stop", "restart", "upgrade", "help"};
 // Of the same program, later: a person who read about them should not be told of a typo.
-constexpr std::array<std::string_view, 23> kPlanned = {
-    "init",        "gateway", "reload",  "upgrade", "deploy", "rollback", "backup", "restore",
-    "spof",        "drill",   "report",  "explain", "sla",    "runbook",  "calc",   "incident",
-    "maintenance", "alert",   "witness", "export",  "drain",  "undrain",  "weight"};
+constexpr std::array<std::string_view, 22> kPlanned = {
+    "init",  "gateway", "reload",  "deploy", "rollback", "backup", "restore",  "spof",
+    "drill", "report",  "explain", "sla",    "runbook",  "calc",   "incident", "maintenance",
+    "alert", "witness", "export",  "drain",  "undrain",  "weight"};
 
 std::unexpected<Reply> complain(std::string text) {
   return std::unexpected(Reply{kWrong, "nines: " + std::move(text)});
@@ -47,7 +47,6 @@ struct Parser {
   CheckOptions check;
   UpOptions up;
   RunOptions run;
-  DownOptions down;
   StatusOptions status;
   PsOptions ps;
   LogsOptions logs;
@@ -100,6 +99,8 @@ Parser::Parser() {
   add("start", "Start a replica that was stopped")->add_option("REPLICA", replica, "Which");
   add("stop", "Stop one replica, until it is started again")->add_option("REPLICA", replica, "Which");
   add("restart", "Restart one replica")->add_option("REPLICA", replica, "Which");
+  c = add("upgrade", "Replace nines itself, while it runs, by this program; also puts a lost anchor back");
+  c->add_option("--timeout", timeout, "How long to wait for it (1m)")->type_name("DURATION");
   app.require_subcommand(0, 1);
 }
 
@@ -144,11 +145,15 @@ std::expected<Command, Reply> command_of(const std::string& name, Parser& parser
     if (parser.logs.lines <= kLinesMax) return std::move(parser.logs);
     return complain("--lines: at most " + std::to_string(kLinesMax) + "; read the files themselves for more");
   }
-  if (name == "down") {
-    if (parser.timeout.empty()) return parser.down;
-    const auto timeout = config::parse_duration(parser.timeout);
-    if (!timeout) return complain("--timeout: " + timeout.error().text());
-    return DownOptions{*timeout};
+  if (name == "down" || name == "upgrade") {
+    std::optional<Duration> timeout;
+    if (!parser.timeout.empty()) {
+      const auto parsed = config::parse_duration(parser.timeout);
+      if (!parsed) return complain("--timeout: " + parsed.error().text());
+      timeout = *parsed;
+    }
+    if (name == "down") return DownOptions{timeout.value_or(DownOptions().timeout)};
+    return UpgradeOptions{timeout.value_or(UpgradeOptions().timeout)};
   }
   if (parser.replica.empty()) {
     return complain("name the replica: nines " + name + " REPLICA; `nines ps` lists them" +

@@ -53,6 +53,10 @@ struct LogsOptions {
   std::size_t lines = 50;
   std::vector<std::string> replicas;  // none: all
 };
+// Replaces nines' own processes by those of the program that is told so.
+struct UpgradeOptions {
+  Duration timeout = 60s;
+};
 // start, stop and restart of one replica
 struct ReplicaOptions {
   std::string action;
@@ -60,7 +64,7 @@ struct ReplicaOptions {
 };
 
 using Command = std::variant<CheckOptions, UpOptions, RunOptions, DownOptions, StatusOptions, PsOptions, LogsOptions,
-                             ReplicaOptions>;
+                             ReplicaOptions, UpgradeOptions>;
 
 struct Invocation {
   GlobalOptions global;

@@ -25,7 +25,7 @@ enum class Left : std::uint8_t { kToAsk, kToWait, kNothing };
 // Asks until somebody has heard it: a service that is just starting has no ears yet.
 Task<Answered<Left>> ask_once(net::Loop& loop, const app::Paths& paths) {
   const auto answer =
-      co_await app::ask(loop, paths, {.method = "POST", .target = "/v1/down", .body = R"({"by":"nines down"})"});
+      co_await app::ask(loop, paths, {.method = "POST", .target = "/v1/down", .body = asked_by("nines down")});
   if (answer) co_return Left::kToWait;
   const auto holder = app::holder_of(paths.lock_file());
   // It may have left between our two looks.

@@ -59,15 +59,4 @@ std::string outcome_text(const app::Outcome& outcome) {
   return out;
 }
 
-void ReadyCount::on_event(const plane::Event& event) {
-  switch (event.kind) {
-    case plane::EventKind::kReady: ready_.insert(event.replica); break;
-    case plane::EventKind::kUnready:
-    case plane::EventKind::kExited:
-    case plane::EventKind::kDraining:
-    case plane::EventKind::kSpawned: ready_.erase(event.replica); break;
-    default: break;
-  }
-}
-
 }  // namespace nines::cli

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,15 +30,5 @@ std::string up_line(std::string_view service, const std::vector<std::string>& ad
 
 // Why it ended, for stderr: the message, and the log's last lines below it. Empty when all went as asked.
 std::string outcome_text(const app::Outcome& outcome);
-
-// How many replicas are ready, as far as the events tell.
-class ReadyCount {
- public:
-  void on_event(const plane::Event& event);
-  std::size_t ready() const { return ready_.size(); }
-
- private:
-  std::set<std::uint16_t> ready_;
-};
 
 }  // namespace nines::cli

@@ -36,24 +36,6 @@ TEST_CASE("event line: up") {
   CHECK(up_line("a", {}, 1, 1) == "a is up (1 of 1 ready)");
 }
 
-TEST_CASE("event line: who is ready, from the events alone") {
-  using enum plane::EventKind;
-  ReadyCount count;
-  for (std::uint16_t replica = 0; replica < 3; ++replica) count.on_event(event(kReady, replica));
-  CHECK(count.ready() == 3);
-  count.on_event(event(kReady, 2));
-  CHECK(count.ready() == 3);
-  count.on_event(event(kUnready, 0));
-  count.on_event(event(kDraining, 1));
-  CHECK(count.ready() == 1);
-  count.on_event(event(kUnrouted, 2));  // the gateway's view of an end the supervisor tells as well
-  CHECK(count.ready() == 1);
-  count.on_event(event(kExited, 2));
-  CHECK(count.ready() == 0);
-  count.on_event(event(kReady, 0));
-  CHECK(count.ready() == 1);
-}
-
 TEST_CASE("event line: why it ended") {
   CHECK(outcome_text({}).empty());
   CHECK(outcome_text({.exit_status = 1, .message = "never ready"}) == "nines: never ready\n");

@@ -1,8 +1,10 @@
 #include <string>
 #include <vector>
 
+#include "app/anchor.h"
 #include "app/service.h"
 #include "cli/commands.h"
+#include "cli/service_runner.h"
 
 namespace {
 
@@ -12,6 +14,8 @@ int dispatch(const std::vector<std::string>& words) {
   // Before anything is parsed: these are what the supervisor starts, with arguments of its own.
   if (!words.empty() && words.front().starts_with("internal-")) {
     const std::vector<std::string> arguments(words.begin() + 1, words.end());
+    if (words.front() == "internal-anchor") return app::anchor_main(arguments);
+    if (words.front() == "internal-supervisor") return cli::supervisor_main(arguments);
     if (words.front() == "internal-gateway") return app::gateway_main(arguments);
     if (words.front() == "internal-keeper") return app::keeper_main(arguments);
   }

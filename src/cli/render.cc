@@ -64,12 +64,12 @@ std::size_t ready_count(const ServiceStatus& status) {
 Colour service_colour(const ServiceStatus& status) {
   if (status.state != "running") return look_of(status.state).colour;
   const std::size_t ready = ready_count(status);
-  if (ready == status.replicas.size()) return Colour::kGreen;
+  if (ready == status.replicas.size()) return status.problems.empty() ? Colour::kGreen : Colour::kYellow;
   return ready == 0 ? Colour::kRed : Colour::kYellow;
 }
 
 std::string headline(const ServiceStatus& status, const Style& style) {
-  std::string state = printable(status.state);
+  std::string state = printable(status.state) + (status.problems.empty() ? "" : ", degraded,");
   if (status.uptime) state += " for " + format_duration(*status.uptime);
   state += ", " + std::to_string(ready_count(status)) + " of " + std::to_string(status.replicas.size()) + " ready";
   const std::string symbol = look_of(status.state).symbol;
@@ -85,10 +85,14 @@ std::string surroundings(const ServiceStatus& status, const Style& style) {
   const auto process = [](const char* name, std::optional<std::uint64_t> pid) {
     return std::string(name) + " " + (pid ? std::to_string(*pid) : "not running");
   };
-  const std::string processes = joined({process("supervisor", status.supervisor_pid),
-                                        process("gateway", status.gateway_pid), process("keeper", status.keeper_pid)},
-                                       " · ");
-  return printable(where) + "\n" + style.paint(Colour::kDim, processes) + "\n";
+  const std::string processes =
+      joined({process("anchor", status.anchor_pid), process("supervisor", status.supervisor_pid),
+              process("gateway", status.gateway_pid), process("keeper", status.keeper_pid)},
+             " · ");
+  std::string text = printable(where) + "\n" + style.paint(Colour::kDim, processes) + "\n";
+  if (!status.dashboard.empty()) text += style.paint(Colour::kDim, "dashboard " + printable(status.dashboard)) + "\n";
+  for (const std::string& problem : status.problems) text += style.paint(Colour::kRed, printable(problem)) + "\n";
+  return text;
 }
 
 std::string totals(const ServiceStatus& status, const Style& style) {
@@ -126,6 +130,7 @@ TextTable replica_table(const ServiceStatus& status, const Style& style) {
   table.row(std::move(head));
   for (const ReplicaStatus& replica : status.replicas) {
     table.row(replica_row(replica, style));
+    if (!replica.held_by.empty()) table.note("    stopped by " + printable(replica.held_by));
     if (!replica.note.empty() && replica.state != "ready")
       table.note("    " + style.paint(look_of(replica.state).colour, printable(replica.note)));
   }
@@ -163,6 +168,7 @@ std::string render_processes(const ServiceStatus& status, const Style& style) {
     table.row({style.paint(look.colour, look.symbol) + " " + name,
                style.paint(look.colour, pid ? "running" : "not running"), number_or_nothing(pid)});
   };
+  add("anchor", status.anchor_pid);
   add("supervisor", status.supervisor_pid);
   add("gateway", status.gateway_pid);
   add("keeper", status.keeper_pid);

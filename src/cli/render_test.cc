@@ -22,6 +22,7 @@ ServiceStatus healthy() {
           .listen = {"http://127.0.0.1:8000"},
           .config = "/srv/ai/nines.yaml",
           .folder = "/srv/ai",
+          .anchor_pid = 4710,
           .supervisor_pid = 4711,
           .gateway_pid = 4712,
           .keeper_pid = 4713,
@@ -55,7 +56,7 @@ TEST_CASE("render: a healthy service") {
   CHECK(render_status(healthy(), {.now = kNow}) ==
         R"(language-id  ● running for 3 d 4 h, 2 of 2 ready
 http://127.0.0.1:8000 · objective 99.9% · /srv/ai/nines.yaml
-supervisor 4711 · gateway 4712 · keeper 4713
+anchor 4710 · supervisor 4711 · gateway 4712 · keeper 4713
 
 requests 1,234,567 · errors 12 (0.00097 %) · replayed 5 · p50 1.2 ms · p99 34 ms
 
@@ -73,6 +74,7 @@ TEST_CASE("render: nobody ready, nothing measured, a long name and what is unkno
                        .state = "starting",
                        .listen = {"http://127.0.0.1:8000", "http://[::1]:8000"},
                        .folder = "/srv",
+                       .anchor_pid = 9,
                        .supervisor_pid = 1,
                        .unroutable = 3,
                        .replicas = {{.name = "a-name-longer-than-any-other-1",
@@ -85,7 +87,7 @@ TEST_CASE("render: nobody ready, nothing measured, a long name and what is unkno
   CHECK(render_status(status, {.now = kNow}) ==
         R"(s  ◔ starting, 0 of 2 ready
 http://127.0.0.1:8000, http://[::1]:8000 · /srv
-supervisor 1 · gateway not running · keeper not running
+anchor 9 · supervisor 1 · gateway not running · keeper not running
 
 requests 0 · errors 0 · replayed 0 · nobody ready for 3 · p50 – · p99 –
 
@@ -155,6 +157,7 @@ TEST_CASE("render: processes") {
         R"(  REPLICA        STATE         PID   PORT   UP FOR  RESTARTS  IN FLIGHT  REQUESTS  ERRORS     P50     P99
 ● language-id-1  ready        4720  20001  3 d 4 h         0          1   617,000       4  1.2 ms  3.4 ms
 ● language-id-2  ready        4728  20013     12 s         1          0   617,567       8  1.3 ms  3.5 ms
+● anchor         running      4710
 ● supervisor     running      4711
 ● gateway        running      4712
 ◌ keeper         not running     –

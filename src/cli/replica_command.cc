@@ -23,9 +23,9 @@ int perform(const GlobalOptions& global, const ReplicaOptions& options) {
   for (const ReplicaStatus& replica : status->replicas) names.push_back(replica.name);
   const auto replica = choose_replica(options.replica, names);
   if (!replica) return say(replica.error());
-  const auto answer = ask_service(
-      *paths,
-      {.method = "POST", .target = "/v1/replicas/" + *replica + "/" + options.action, .body = R"({"by":"nines"})"});
+  const auto answer = ask_service(*paths, {.method = "POST",
+                                           .target = "/v1/replicas/" + *replica + "/" + options.action,
+                                           .body = asked_by("nines " + options.action)});
   if (!answer) return say(answer.error());
   return say({kDone, what_follows(options.action, *replica)});
 }

@@ -12,7 +12,7 @@ int perform(const GlobalOptions& global, const RunOptions& options) {
   const std::string hint = "in another terminal: nines --state " + paths->state + " status";
   auto prepared = prepare(std::move(*config), std::move(*paths));
   if (!prepared) return say(prepared.error());
-  return run_in_foreground(std::move(*prepared), hint);
+  return start_service(std::move(*prepared), {.hint = hint});
 }
 
 }  // namespace nines::cli

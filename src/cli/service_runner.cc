@@ -12,12 +12,15 @@
 #include <cerrno>
 #include <cstdio>
 #include <functional>
-#include <optional>
 
+#include "app/estate.h"
+#include "app/handover.h"
+#include "app/process_contract.h"
+#include "app/snapshot.h"
+#include "base/version.h"
 #include "cli/event_line.h"
 #include "cli/line_writer.h"
 #include "cli/terminal.h"
-#include "cli/version.h"
 #include "net/epoll_loop.h"
 
 namespace nines::cli {
@@ -34,59 +37,43 @@ std::string header(const app::Service& service) {
   return line;
 }
 
-// Runs the service and prints what happens; `up` is told the line that says so.
-app::Outcome run_and_print(const app::Service& service, const LineStyle& style, const std::string& hint,
-                           const std::function<void(const std::string&)>& up) {
-  // Whoever reads our output may leave; that is no reason to.
-  ::signal(SIGPIPE, SIG_IGN);
+// A terminal shows today; a file is read on another day.
+LineStyle style_of_output() {
+  struct stat status{};
+  const bool file = ::fstat(STDOUT_FILENO, &status) == 0 && S_ISREG(status.st_mode);
+  return {.colour = wants_colour(STDOUT_FILENO), .date = file};
+}
+
+// --- the supervisor ---
+
+// To whoever waits for the service to be up: one message, a digit, the exit status, then the text to print. The first
+// one counts; later ones find nobody, or another supervisor of the same service has said it already.
+void give_verdict(int socket, int exit_status, const std::string& text) {
+  const std::string message = std::to_string(exit_status) + text;
+  [[maybe_unused]] const ssize_t sent = ::send(socket, message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+app::Outcome supervise_and_print(const app::Service& service, std::size_t listeners) {
   LineWriter out(STDOUT_FILENO);
-  ReadyCount count;
-  out.line(header(service));
-  if (!hint.empty()) out.line(hint);
+  const LineStyle style = style_of_output();
   const app::Listener listener{
-      .event =
-          [&](const plane::Event& event, const std::string& replica) {
-            count.on_event(event);
-            out.line(event_line(event, replica, wall_time_of(event), style));
-          },
+      .event = [&](const plane::Event& event,
+                   const std::string& replica) { out.line(event_line(event, replica, wall_time_of(event), style)); },
       .up =
-          [&](const std::vector<std::string>& addresses) {
-            const std::string line =
-                up_line(*service.config.service, addresses, count.ready(), service.config.replicas.count);
-            out.line(Style{.colour = style.colour}.paint(Colour::kGreen, line));
-            if (up) up(line);
+          [&](const std::vector<std::string>& addresses, std::size_t ready, bool again) {
+            const std::string line = up_line(*service.config.service, addresses, ready, service.config.replicas.count);
+            if (!again) out.line(Style{.colour = style.colour}.paint(Colour::kGreen, line));
+            give_verdict(app::kVerdict, kDone, line + "\n");
           },
       .warning = [&](const std::string& warning) { out.line(warning_line(warning, net::wall_time(), style)); },
   };
-  app::Outcome outcome = app::run_service(service, listener);
-  if (outcome.exit_status == 0)
+  app::Outcome outcome = app::run_supervisor(service, listeners, listener);
+  if (outcome.exit_status == 0 && !outcome.goes_on)
     out.line(clock_text(net::wall_time(), style) + "  " + *service.config.service + " is down");
   return outcome;
 }
 
 // --- in the background ---
-
-// The child's word to the waiting parent: one digit, the exit status, then the text to print. A socket, since a pipe
-// whose reader has left would kill the writer.
-class Verdict {
- public:
-  explicit Verdict(Fd fd) : fd_(std::move(fd)) {}
-  // The first one counts.
-  void give(int exit_status, const std::string& text) {
-    if (!fd_) return;
-    const std::string message = std::to_string(exit_status) + text;
-    std::size_t sent = 0;
-    while (sent < message.size()) {
-      const ssize_t size = ::send(fd_.get(), message.data() + sent, message.size() - sent, MSG_NOSIGNAL);
-      if (size < 0 && errno != EINTR) break;
-      if (size > 0) sent += static_cast<std::size_t>(size);
-    }
-    fd_.reset();
-  }
-
- private:
-  Fd fd_;
-};
 
 // Output of the supervisor itself is little, but a year is long: begins anew at each start once it is large.
 Result<Fd> open_own_log(const std::string& path) {
@@ -107,23 +94,6 @@ void leave_terminal(const Fd& log) {
   ::dup2(log.get(), STDERR_FILENO);
 }
 
-int run_as_child(Prepared prepared, Fd log, Verdict verdict) {
-  leave_terminal(log);
-  log.reset();
-  prepared.lock.sign();
-  const auto up = [&](const std::string& line) { verdict.give(kDone, line + "\n"); };
-  const app::Outcome outcome = run_and_print(prepared.service, {.date = true}, "", up);
-  const std::string text = outcome_text(outcome);
-  std::fputs(text.c_str(), stderr);
-  // Counts only where it was never up. Ended as somebody wished, and still not what the waiting parent was asked for.
-  if (outcome.exit_status == 0) {
-    verdict.give(1, "nines: " + *prepared.service.config.service + " was ended before it was up\n");
-  } else {
-    verdict.give(outcome.exit_status, text);
-  }
-  return outcome.exit_status;
-}
-
 std::atomic<pid_t> child_to_end = 0;
 
 void end_child(int /*signal*/) { ::kill(child_to_end, SIGTERM); }
@@ -137,52 +107,47 @@ void forward_signals_to(pid_t child) {
   ::sigaction(SIGTERM, &action, nullptr);
 }
 
-std::string read_all(int fd) {
-  std::string text;
-  std::array<char, 4096> buffer;
-  while (true) {
-    const ssize_t size = ::read(fd, buffer.data(), buffer.size());
-    if (size < 0 && errno == EINTR) continue;
-    if (size <= 0) return text;
-    text.append(buffer.data(), static_cast<std::size_t>(size));
-  }
-}
-
 void wait_for(pid_t child) {
   while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
   }
 }
 
-int wait_for_verdict(pid_t child, Fd fd, const app::Paths& paths) {
+int wait_for_verdict(pid_t child, const Fd& socket, const app::Paths& paths) {
   forward_signals_to(child);
-  const std::string message = read_all(fd.get());
-  if (message.empty()) {
+  std::array<char, 64 * 1024> buffer;
+  ssize_t size = 0;
+  do size = ::recv(socket.get(), buffer.data(), buffer.size(), 0);
+  while (size < 0 && errno == EINTR);
+  if (size <= 0) {
     wait_for(child);
-    std::fprintf(stderr, "nines: the supervisor ended without a word; what it said before is in %s\n",
+    std::fprintf(stderr, "nines: the service ended without a word; what it said before is in %s\n",
                  paths.own_log().c_str());
     return kNo;
   }
+  const std::string message(buffer.data(), static_cast<std::size_t>(size));
   const int exit_status = message.front() - '0';
-  const bool up = exit_status == kDone && message.size() > 1;
   std::fputs(message.c_str() + 1, exit_status == kDone ? stdout : stderr);
-  if (!up) wait_for(child);  // so that nothing of it is left when we return
+  if (exit_status != kDone) wait_for(child);  // so that nothing of it is left when we return
   return exit_status;
 }
 
-}  // namespace
+using MakeEstate = std::function<Result<app::Estate>(const std::function<void(const std::string&)>& warn)>;
 
-int run_in_foreground(Prepared prepared, const std::string& hint) {
-  const LineStyle style{.colour = wants_colour(STDOUT_FILENO)};
-  const app::Outcome outcome = run_and_print(prepared.service, style, hint, nullptr);
-  std::fputs(outcome_text(outcome).c_str(), stderr);
-  return outcome.exit_status;
+// Returns when it cannot: what to say.
+std::string become_anchor(const MakeEstate& make, const app::Paths& paths, Fd verdict) {
+  const auto warn = [](const std::string& text) {
+    LineWriter(STDOUT_FILENO).line(warning_line(text, net::wall_time(), style_of_output()));
+  };
+  auto estate = make(warn);
+  if (!estate) return "nines: " + estate.error().text() + "\n";
+  estate->verdict = std::move(verdict);
+  return "nines: " + app::become_anchor(std::move(*estate), paths).text() + "\n";
 }
 
-int run_detached(Prepared prepared) {
-  const app::Paths paths = prepared.service.paths;
+int in_background(const MakeEstate& make, const app::Paths& paths) {
   auto log = open_own_log(paths.own_log());
   std::array<int, 2> ends{};
-  if (!log || ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
+  if (!log || ::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
     std::fprintf(stderr, "nines: %s\n", (log ? os_error(errno, "make a socket") : log.error()).text().c_str());
     return kNo;
   }
@@ -195,10 +160,68 @@ int run_detached(Prepared prepared) {
   }
   if (child == 0) {
     ours.reset();
-    return run_as_child(std::move(prepared), std::move(*log), Verdict(std::move(childs)));
+    leave_terminal(*log);
+    const int socket = ::fcntl(childs.get(), F_DUPFD_CLOEXEC, 3);
+    const std::string why = become_anchor(make, paths, std::move(childs));
+    std::fputs(why.c_str(), stderr);
+    give_verdict(socket, kNo, why);
+    return kNo;
   }
   childs.reset();
-  return wait_for_verdict(child, std::move(ours), paths);
+  return wait_for_verdict(child, ours, paths);
+}
+
+int in_foreground(const MakeEstate& make, const app::Paths& paths) {
+  // Whoever reads our output may leave; that is no reason to.
+  ::signal(SIGPIPE, SIG_IGN);
+  const std::string why = become_anchor(make, paths, Fd());
+  std::fputs(why.c_str(), stderr);
+  return kNo;
+}
+
+}  // namespace
+
+int start_service(Prepared prepared, const StartOptions& options) {
+  const app::Paths paths = prepared.service.paths;
+  const std::string first_line = header(prepared.service);
+  const MakeEstate make = [&](const auto& warn) {
+    LineWriter out(STDOUT_FILENO);
+    out.line(first_line);
+    if (!options.hint.empty()) out.line(options.hint);
+    return app::found_estate(prepared.service, std::move(prepared.lock), warn);
+  };
+  return options.detach ? in_background(make, paths) : in_foreground(make, paths);
+}
+
+int take_over_service(const app::Paths& paths, const StartOptions& options) {
+  const MakeEstate make = [&](const auto&) {
+    constexpr Duration kPatience = 5s;
+    return app::take_over(paths, kPatience);
+  };
+  if (!options.detach) return in_foreground(make, paths);
+  // Asked for here first, so that a refusal is said to whoever typed it; the child keeps what it got.
+  return in_background(make, paths);
+}
+
+int supervisor_main(const std::vector<std::string>& arguments) {
+  auto told = app::read_anchor_arguments(arguments);
+  auto config = app::config_of_snapshot(app::kSnapshot);
+  if (!told || !config) {
+    std::fprintf(stderr, "nines: %s\n", (told ? config.error() : told.error()).text().c_str());
+    return kNo;
+  }
+  const app::Service service{std::move(*config), std::move(told->paths)};
+  const app::Outcome outcome = supervise_and_print(service, told->listeners);
+  if (outcome.goes_on) return kDone;
+  const std::string text = outcome_text(outcome);
+  std::fputs(text.c_str(), stderr);
+  // Counts only where it was never up. Ended as somebody wished, and still not what the waiting parent was asked for.
+  if (outcome.exit_status == 0) {
+    give_verdict(app::kVerdict, kNo, "nines: " + *service.config.service + " was ended before it was up\n");
+  } else {
+    give_verdict(app::kVerdict, outcome.exit_status, text);
+  }
+  return outcome.exit_status;
 }
 
 }  // namespace nines::cli

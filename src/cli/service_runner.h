@@ -1,18 +1,25 @@
-// A prepared service, run by this process or by a child in the background. Both return the exit status.
+// From a prepared service to one that runs. All three return an exit status, or not at all: in the foreground this very
+// process becomes the anchor.
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "cli/service_setup.h"
 
 namespace nines::cli {
 
-// Until the service is down; says what happens on stdout, and why it failed on stderr. `hint` is a line for the
-// person who started it, may be empty.
-int run_in_foreground(Prepared prepared, const std::string& hint);
-
-// Returns once the service is up, or is known not to come up. What happens later goes to Paths::own_log().
+struct StartOptions {
+  bool detach = false;  // return once it is up, or is known not to come up; what happens later goes to Paths::own_log()
+  std::string hint;     // a line for the person who started it
+};
 // REQUIRES: this process has one thread.
-int run_detached(Prepared prepared);
+int start_service(Prepared prepared, const StartOptions& options);
+
+// Puts an anchor in the place of one that died, and lets what runs run on. kNo when the anchor lives.
+int take_over_service(const app::Paths& paths, const StartOptions& options);
+
+// The supervisor's process, as the anchor starts it.
+int supervisor_main(const std::vector<std::string>& arguments);
 
 }  // namespace nines::cli

@@ -52,6 +52,7 @@ class Place {
     if (ns < 0 || ns > static_cast<double>(Duration::max().count()) / 2) return std::nullopt;
     return Duration(std::llround(ns));
   }
+  bool truth() const { return value_ != nullptr && value_->is_bool() && value_->as_bool(); }
   template <class F>
   void for_each(F f) const {
     if (value_ == nullptr || !value_->is_array()) return;
@@ -76,7 +77,8 @@ ReplicaStatus replica_of(Place from) {
           .errors = from["errors"].count().value_or(0),
           .latency = latency_of(from["latency_ms"]),
           .log = from["log"].text(),
-          .note = from["note"].text()};
+          .note = from["note"].text(),
+          .held_by = from["held_by"].text()};
 }
 
 PastEvent event_of(Place from) {
@@ -137,9 +139,13 @@ Result<ServiceStatus> parse_status(std::string_view text) {
                        .uptime = from["uptime_s"].duration(1s),
                        .config = from["config"].text(),
                        .folder = from["folder"].text(),
+                       .anchor_pid = from["anchor"]["pid"].count(),
                        .supervisor_pid = from["supervisor"]["pid"].count(),
                        .gateway_pid = gateway["pid"].count(),
                        .keeper_pid = from["keeper"]["pid"].count(),
+                       .version = from["version"].text(),
+                       .dashboard = from["dashboard"].text(),
+                       .renewing = from["renewing"].truth(),
                        .requests = gateway["requests"].count().value_or(0),
                        .errors = gateway["errors"].count().value_or(0),
                        .replayed = gateway["replayed"].count().value_or(0),
@@ -147,6 +153,7 @@ Result<ServiceStatus> parse_status(std::string_view text) {
                        .connections = gateway["connections"].count().value_or(0),
                        .latency = latency_of(gateway["latency_ms"])};
   from["listen"].for_each([&](Place url) { status.listen.push_back(url.text()); });
+  from["problems"].for_each([&](Place problem) { status.problems.push_back(problem.text()); });
   from["replicas"].for_each([&](Place replica) { status.replicas.push_back(replica_of(replica)); });
   from["events"].for_each([&](Place event) { status.events.push_back(event_of(event)); });
   return status;

@@ -25,8 +25,9 @@ struct ReplicaStatus {
   std::optional<Duration> uptime;
   std::uint64_t restarts = 0, in_flight = 0, requests = 0, errors = 0;
   Latency latency;
-  std::string log;   // path
-  std::string note;  // why it is unready
+  std::string log;      // path
+  std::string note;     // why it is unready
+  std::string held_by;  // who stopped it
 };
 
 struct PastEvent {
@@ -44,7 +45,11 @@ struct ServiceStatus {
   std::vector<std::string> listen;
   std::string config;  // empty: none
   std::string folder;
-  std::optional<std::uint64_t> supervisor_pid, gateway_pid, keeper_pid;
+  std::optional<std::uint64_t> anchor_pid, supervisor_pid, gateway_pid, keeper_pid;
+  std::string version;
+  std::string dashboard;              // URL; empty: none
+  std::vector<std::string> problems;  // what makes it degraded, and what to do
+  bool renewing = false;              // its own parts are being replaced by those of another program
   std::uint64_t requests = 0, errors = 0, replayed = 0, unroutable = 0, connections = 0;
   Latency latency;
   std::vector<ReplicaStatus> replicas;

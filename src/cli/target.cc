@@ -1,6 +1,10 @@
 #include "cli/target.h"
 
+#include <pwd.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <boost/json.hpp>
 #include <filesystem>
 #include <string_view>
 #include <system_error>
@@ -83,6 +87,17 @@ Answered<ServiceStatus> ask_status(const app::Paths& paths) {
   auto status = parse_status(*answer);
   if (!status) return refuse(kNo, status.error().text());
   return std::move(*status);
+}
+
+bool anchor_is_dead(const app::Paths& paths) {
+  const auto status = ask_status(paths);
+  return status && !status->anchor_pid && !status->version.empty();
+}
+
+std::string asked_by(const std::string& command) {
+  const struct passwd* const user = ::getpwuid(::getuid());
+  const std::string name = user != nullptr ? user->pw_name : std::to_string(::getuid());
+  return boost::json::serialize(boost::json::object{{"by", command + " (" + name + ")"}});
 }
 
 Answered<std::string> choose_replica(const std::string& typed, std::span<const std::string> names) {

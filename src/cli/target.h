@@ -28,6 +28,12 @@ Answered<ServiceStatus> ask_status(const app::Paths& paths);
 // Why there is no answer, and what to do. `holder`: what app::holder_of() said.
 Reply explain(const Error& error, const app::Paths& paths, std::optional<std::int64_t> holder);
 
+// Runs, and its anchor does not: nobody would restart its supervisor.
+bool anchor_is_dead(const app::Paths& paths);
+
+// The body of a wish: {"by": "nines stop (alice)"}.
+std::string asked_by(const std::string& command);
+
 // kWrong, with the nearest, when `typed` is none of them.
 Answered<std::string> choose_replica(const std::string& typed, std::span<const std::string> names);
 

@@ -13,9 +13,12 @@ int perform(const GlobalOptions& global, const UpOptions& options) {
   }
   auto paths = app::find_paths(global.config, global.state);
   if (!paths) return say(refuse(kWrong, paths.error().text()).error());
-  auto prepared = prepare(std::move(*config), std::move(*paths));
-  if (!prepared) return say(prepared.error());
-  return options.detach ? run_detached(std::move(*prepared)) : run_in_foreground(std::move(*prepared), "");
+  const StartOptions start{.detach = options.detach, .hint = ""};
+  auto prepared = prepare(std::move(*config), *paths);
+  if (prepared) return start_service(std::move(*prepared), start);
+  // It runs, but its anchor is dead: then this is the next one. For systemd, which starts `nines up` again.
+  if (app::holder_of(paths->lock_file()) && anchor_is_dead(*paths)) return take_over_service(*paths, start);
+  return say(prepared.error());
 }
 
 }  // namespace nines::cli

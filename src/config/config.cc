@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "config/document.h"
+#include "config/protection.h"
 #include "config/reader.h"
 #include "config/values.h"
 
@@ -19,13 +20,9 @@ namespace {
 
 // The whole contract of nines.yaml: an unknown key is a typo, a key of a part still to come is not, and a key at the
 // wrong level is told its place.
-constexpr Key missing(std::string_view name, std::string_view instead = {}) {
-  return {name, Key::Is::kMissing, instead};
-}
-constexpr Key elsewhere(std::string_view name, std::string_view place) { return {name, Key::Is::kElsewhere, place}; }
-
 constexpr std::string_view kInReplicas = "indent it below replicas:";
 constexpr std::string_view kInHealth = "indent it below replicas: health:";
+constexpr std::string_view kInData = "indent it below data:";
 constexpr std::string_view kOutside = "put it at the outermost level, without indentation";
 constexpr std::string_view kUseCommand = "start the server with command:";
 
@@ -35,25 +32,28 @@ constexpr Key kFileKeys[] = {{"service"},
                              {"replicas"},
                              {"routes"},
                              {"gateway"},
+                             {"data"},
+                             {"backups"},
+                             {"dashboard"},
                              missing("services"),
-                             missing("data"),
-                             missing("backups"),
                              missing("alerts"),
                              missing("costs"),
                              elsewhere("count", kInReplicas),
                              elsewhere("command", kInReplicas),
                              elsewhere("health", kInReplicas),
                              elsewhere("env", kInReplicas),
-                             elsewhere("stop", kInReplicas)};
+                             elsewhere("stop", kInReplicas),
+                             elsewhere("files", kInReplicas),
+                             elsewhere("sqlite", kInData)};
 constexpr Key kReplicasKeys[] = {{"count"},
                                  {"command"},
                                  {"health"},
                                  {"env"},
                                  {"stop"},
+                                 {"files"},
                                  missing("container", kUseCommand),
                                  missing("endpoints", kUseCommand),
                                  missing("canary"),
-                                 missing("files"),
                                  elsewhere("service", kOutside),
                                  elsewhere("objective", kOutside),
                                  elsewhere("listen", kOutside),
@@ -69,22 +69,6 @@ constexpr Key kGatewayKeys[] = {{"threads"}};
 
 constexpr std::string_view kCommandExample = "command: [my-server, --port, \"{port}\"]";
 
-// A check as a parser of the text it checked.
-template <class Check>
-auto checked_by(Check check) {
-  return [check](std::string_view text) -> Checked<std::string> {
-    if (auto checked = check(text); !checked) return std::unexpected(checked.error());
-    return std::string(text);
-  };
-}
-
-bool too_many(Section& section, const Node& node, const std::string& what, std::size_t size, std::size_t max) {
-  if (size <= max) return false;
-  section.complain(node.at, {what + " has " + std::to_string(size) + " entries",
-                             "at most " + std::to_string(max) + " are possible"});
-  return true;
-}
-
 // One socket per address: the same one twice, or one inside another, could not be opened.
 const Address* overlap(const std::vector<Address>& addresses, const Address& added) {
   const auto everything = [](const Address& a) { return a.ip == "0.0.0.0" || a.ip == "::"; };
@@ -98,11 +82,10 @@ const Address* overlap(const std::vector<Address>& addresses, const Address& add
 void read_listen(Section& file, std::vector<Address>& listen) {
   const Node* const node = file.value("listen");
   if (node == nullptr) return;
-  std::vector<const Node*> items = node->items;
-  if (node->kind != Node::Kind::kSequence) items = {node};
+  const std::vector<const Node*> items = Section::items_of(*node);
   if (items.empty())
     return file.complain(node->at, {"listen is an empty list", "name an address, such as 127.0.0.1:8000"});
-  if (too_many(file, *node, "listen", items.size(), bounds::kListenAddresses)) return;
+  if (file.too_many(*node, "listen", items.size(), bounds::kListenAddresses)) return;
   listen.clear();
   for (const Node* const item : items) {
     Address address;
@@ -184,7 +167,7 @@ void read_environment(Section& replicas, std::map<std::string, EnvironmentValue>
   const Node* const node = replicas.value("env");
   if (node == nullptr) return;
   auto section = replicas.section("env", {});
-  if (!section || too_many(*section, *node, section->name(), section->entries().size(), bounds::kVariables)) return;
+  if (!section || section->too_many(*node, section->name(), section->entries().size(), bounds::kVariables)) return;
   for (const Node::Entry& entry : section->entries()) {
     const std::string& name = entry.key->text;
     if (auto checked = check_variable_name(name); !checked) {
@@ -221,6 +204,7 @@ void read_replicas(Section& file, Replicas& replicas) {
     stop->read("drain", replicas.stop.drain, bounds::kStop);
     stop->read("grace", replicas.stop.grace, bounds::kStop);
   }
+  read_model_files(*section, replicas.files);
 }
 
 Checked<Replay> parse_replay(std::string_view text) {
@@ -242,21 +226,35 @@ void read_route(Section& route, std::vector<Route>& routes) {
   routes.push_back(std::move(read));
 }
 
-void read_routes(Section& file, std::vector<Problem>& problems, std::vector<Route>& routes) {
+void read_routes(Section& file, std::vector<Route>& routes) {
   const Node* const node = file.value("routes");
   if (node == nullptr) return;
   if (node->kind != Node::Kind::kSequence) {
     return file.expected(*node, "routes", "a list, such as [{path: /classify, replay: safe}]");
   }
-  if (too_many(file, *node, "routes", node->items.size(), bounds::kRoutes)) return;
+  if (file.too_many(*node, "routes", node->items.size(), bounds::kRoutes)) return;
   for (const Node* const item : node->items) {
     if (item->kind != Node::Kind::kMap) {
       file.expected(*item, "a route", "{path: /classify, replay: safe}");
       continue;
     }
-    Section route(problems, *item, "routes", kRouteKeys);
+    Section route = file.item(*item, "routes", kRouteKeys);
     read_route(route, routes);
   }
+}
+
+void read_dashboard(Section& file, Config& config) {
+  file.read("dashboard", config.dashboard, [&](std::string_view text) -> Checked<std::optional<Dashboard>> {
+    if (text == "none") return Dashboard{};
+    auto address = parse_address(text);
+    if (!address) {
+      address.error().fix += "; \"none\" leaves it out";
+      return std::unexpected(address.error());
+    }
+    if (const Address* const other = overlap(config.listen, *address))
+      return wrong(address->text() + " is covered by " + other->text() + " of listen already", "choose another port");
+    return Dashboard{*std::move(address)};
+  });
 }
 
 Config read_file(const Node& root, std::vector<Problem>& problems) {
@@ -267,12 +265,15 @@ Config read_file(const Node& root, std::vector<Problem>& problems) {
   file.read("objective", config.objective, parse_objective);
   read_listen(file, config.listen);
   read_replicas(file, config.replicas);
-  read_routes(file, problems, config.routes);
+  read_routes(file, config.routes);
   if (auto gateway = file.section("gateway", kGatewayKeys); gateway && gateway->has("threads")) {
     int threads = bounds::kThreads.min;
     gateway->read("threads", threads, bounds::kThreads);
     config.gateway.threads = threads;
   }
+  read_data(file, config.data);
+  read_backups(file, config.backups);
+  read_dashboard(file, config);
   return config;
 }
 

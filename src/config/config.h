@@ -6,6 +6,7 @@
 // for load(), which reads one file and may block.
 #pragma once
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <expected>
@@ -62,6 +63,7 @@ struct Replicas {
   Health health;
   std::map<std::string, EnvironmentValue> env;  // added to what nines itself was started with
   Stop stop;
+  std::vector<std::string> files;  // what the server cannot start without: model files, or folders of them
   bool operator==(const Replicas&) const = default;
 };
 
@@ -79,6 +81,44 @@ struct Gateway {
   bool operator==(const Gateway&) const = default;
 };
 
+// What the service must not lose.
+struct Data {
+  std::vector<std::string> sqlite;  // database files, as written; none twice
+  bool operator==(const Data&) const = default;
+};
+
+struct TimeOfDay {
+  int hour = 0;  // 0-23
+  int minute = 0;
+
+  // "02:00"
+  std::string text() const;
+  auto operator<=>(const TimeOfDay&) const = default;
+};
+
+// Which archives stay: those that any rule wants, as in restic. 0 is a rule that wants nothing.
+struct Keep {
+  int last = 0;    // the newest so many
+  int hourly = 0;  // the newest of each of the last so many hours that have one
+  int daily = 0;
+  int weekly = 0;  // weeks begin on Monday
+  int monthly = 0;
+  Duration within{0};  // all that are at most so much older than the newest
+  bool operator==(const Keep&) const = default;
+};
+
+struct Backup {
+  std::string to;                  // a folder
+  std::vector<TimeOfDay> archive;  // local times of day, ascending; none: only when somebody asks for one
+  Keep keep = {.within = 7 * 24h};
+  bool operator==(const Backup&) const = default;
+};
+
+struct Dashboard {
+  std::optional<Address> at;  // nullopt: there shall be none
+  bool operator==(const Dashboard&) const = default;
+};
+
 struct Config {
   std::optional<std::string> service;  // nullopt: the caller names it after the file's folder
   std::optional<double> objective;     // availability as a fraction, above 0 and below 1; nullopt: none promised
@@ -86,8 +126,14 @@ struct Config {
   Replicas replicas;
   std::vector<Route> routes;  // paths are unique; order as written
   Gateway gateway;
+  Data data;
+  std::vector<Backup> backups;         // destinations, each once
+  std::optional<Dashboard> dashboard;  // nullopt: not said, so the default or the next free port
   bool operator==(const Config&) const = default;
 };
+
+inline constexpr std::string_view kDashboardIp = "127.0.0.1";
+inline constexpr std::uint16_t kDashboardPort = 9900;
 
 template <class T>
 struct Bounds {
@@ -110,6 +156,12 @@ inline constexpr std::size_t kTextBytes = 16 * 1024;  // one argument, one envir
 inline constexpr std::size_t kPathBytes = 2048;
 inline constexpr std::size_t kVariables = 256;
 inline constexpr std::size_t kRoutes = 256;
+inline constexpr Bounds<int> kKept{1, 10'000};
+inline constexpr Bounds<Duration> kWithin{1h, 24h * 3650};
+inline constexpr std::size_t kDatabases = 64;
+inline constexpr std::size_t kModelFiles = 256;
+inline constexpr std::size_t kBackups = 16;
+inline constexpr std::size_t kArchiveTimes = 24;  // more often than hourly is no work for whole archives
 }  // namespace bounds
 
 // All problems, sorted by position, at least one. Positions lie inside the text, but for a text that is too large

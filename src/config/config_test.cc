@@ -45,10 +45,18 @@ replicas:
   health: {path: /health, interval: 2s, timeout: 1s, rise: 2, fall: 3, startup: 600s}
   env: {MODE: fast, RETRIES: 3, TOKEN: "env:API_TOKEN", KEY: "file:secrets/key"}
   stop: {drain: 45s, grace: 5s}
+  files: [model.ftz]
 routes:
   - {path: /classify, replay: safe}     # a prefix on segment borders
   - path: /learn
 gateway: {threads: 2}           # default: one per core
+data:
+  sqlite: data/ai_api.db
+backups:
+  - {to: backups/, archive: "02:00", keep: {within: 7d}}
+  - {to: /mnt/b, archive: ["14:30", "2:05"], keep: {last: 1, hourly: 2, daily: 3, weekly: 4, monthly: 5}}
+  - {to: by-hand}
+dashboard: 127.0.0.1:9901
 )");
   Config expected;
   expected.service = "language-id";
@@ -64,6 +72,14 @@ gateway: {threads: 2}           # default: one per core
   expected.replicas.stop = {.drain = 45s, .grace = 5s};
   expected.routes = {{"/classify", Replay::kSafe}, {"/learn", Replay::kNever}};
   expected.gateway.threads = 2;
+  expected.replicas.files = {"model.ftz"};
+  expected.data.sqlite = {"data/ai_api.db"};
+  expected.backups = {{.to = "backups/", .archive = {{2, 0}}, .keep = {.within = 7 * 24h}},
+                      {.to = "/mnt/b",
+                       .archive = {{2, 5}, {14, 30}},
+                       .keep = {.last = 1, .hourly = 2, .daily = 3, .weekly = 4, .monthly = 5}},
+                      {.to = "by-hand", .archive = {}, .keep = {.within = 7 * 24h}}};
+  expected.dashboard = Dashboard{Address{"127.0.0.1", 9901}};
   CHECK((config == expected));
   CHECK((good(to_yaml(config)) == expected));
 }
@@ -79,6 +95,9 @@ TEST_CASE("config: one line is enough, and the rest has the stated defaults") {
   CHECK((config.replicas.stop == Stop{.drain = 30s, .grace = 10s}));
   CHECK(config.routes.empty());
   CHECK(!config.gateway.threads);
+  CHECK(config.data.sqlite.empty());
+  CHECK(config.backups.empty());
+  CHECK(!config.dashboard);
 }
 
 TEST_CASE("config: spellings of one meaning") {
@@ -123,10 +142,11 @@ TEST_CASE("config: a wrong key is told where and what was meant") {
       {"a typo deep inside", replicas("health: {intervall: 2s}"),
        "3:12 unknown key \"intervall\"; did you mean \"interval\"?"},
       {"nothing near: the list", replicas("zebra: 1"),
-       "3:3 unknown key \"zebra\" in replicas; known here: count, command, health, env, stop"},
+       "3:3 unknown key \"zebra\" in replicas; known here: count, command, health, env, stop, files"},
       {"nothing near, at the top", kRun + "zebra: 1",
-       "2:1 unknown key \"zebra\"; known here: service, objective, listen, replicas, routes, gateway"},
-      {"a typo of a part to come", kRun + "backup: []", "2:1 unknown key \"backup\"; did you mean \"backups\"?"},
+       "2:1 unknown key \"zebra\"; known here: service, objective, listen, replicas, routes, gateway, data, "
+       "backups, dashboard"},
+      {"a typo of a part to come", kRun + "alert: []", "2:1 unknown key \"alert\"; did you mean \"alerts\"?"},
       {"too far out", kRun + "health: {}", "2:1 \"health\" is no key at this level; indent it below replicas:"},
       {"too far out, and a typo", kRun + "comand: x",
        "2:1 unknown key \"comand\"; did you mean \"command\"? Then indent it below replicas:"},
@@ -145,18 +165,25 @@ TEST_CASE("config: a wrong key is told where and what was meant") {
 }
 
 TEST_CASE("config: a part that does not exist yet says so, and is no typo") {
-  for (const std::string key : {"services", "data", "backups", "alerts", "costs"}) {
+  for (const std::string key : {"services", "alerts", "costs"}) {
     CAPTURE(key);
     const auto said = bad(kRun + key + ": {a: 1}");
     REQUIRE(said.size() == 1);
     CHECK(said[0] == "2:1 \"" + std::string(key) + "\" is not part of this version of nines yet; remove the key");
   }
-  for (const std::string key : {"canary", "files"}) {
-    CAPTURE(key);
-    const auto said = bad(replicas(key + std::string(": {a: 1}")));
+  {
+    const auto said = bad(replicas("canary: {a: 1}"));
     REQUIRE(said.size() == 1);
-    CHECK(said[0] == "3:3 \"" + std::string(key) + "\" is not part of this version of nines yet; remove the key");
+    CHECK(said[0] == "3:3 \"canary\" is not part of this version of nines yet; remove the key");
   }
+  for (const std::string key : {"endpoint", "region", "offsite", "encrypt"}) {
+    CAPTURE(key);
+    const auto said = bad(kRun + "backups: [{to: a, " + key + ": x}]");
+    REQUIRE(said.size() == 1);
+    CHECK(said[0] == "2:19 \"" + key + "\" is not part of this version of nines yet; remove the key");
+  }
+  CHECK(bad(kRun + "backups: [{to: \"s3://bucket/x\"}]")[0] ==
+        "2:16 backups.to: \"s3://\" is not part of this version of nines yet; name a folder, such as backups/");
   for (const std::string key : {"container", "endpoints"}) {
     CAPTURE(key);
     const auto said = bad("replicas: {" + std::string(key) + ": {a: 1}}");
@@ -207,6 +234,52 @@ TEST_CASE("config: values of the wrong type") {
       {"the same in IPv6", kRun + "listen: [\"[::]:80\", \"[::1]:80\"]", "2:21 listen: [::1]:80 is covered by [::]:80"},
   };
   check_claims(claims);
+}
+
+TEST_CASE("config: data and backups") {
+  const Claim claims[] = {
+      {"text for data", kRun + "data: app.db", "2:7 data is text; write a mapping with keys of: sqlite"},
+      {"no data", kRun + "data: {}", "2:1 data is empty; name what"},
+      {"no databases", kRun + "data: {sqlite: []}", "2:16 data.sqlite is an empty list"},
+      {"an empty path", kRun + "data: {sqlite: \"\"}", "2:16 data.sqlite: this path is empty"},
+      {"a folder for a database", kRun + "data: {sqlite: data/}", "2:16 data.sqlite: \"data/\" names a folder"},
+      {"another folder", kRun + "data: {sqlite: ..}", "2:16 data.sqlite: \"..\" names a folder"},
+      {"a database twice", kRun + "data: {sqlite: [a/b.db, ./a//b.db]}",
+       "2:25 data.sqlite: \"./a//b.db\" is named already"},
+      {"a mapping for a path", kRun + "data: {sqlite: [{a: b}]}", "2:17 data.sqlite is a mapping"},
+      {"too far out", kRun + "sqlite: a.db", "2:1 \"sqlite\" is no key at this level; indent it below data:"},
+      {"files too far out", kRun + "files: [a]", "2:1 \"files\" is no key at this level; indent it below replicas:"},
+      {"a model twice", replicas("files: [m, m]"), "3:14 replicas.files: \"m\" is named already"},
+      {"a mapping for backups", kRun + "backups: {to: a}", "2:10 backups is a mapping; write a list"},
+      {"no backups", kRun + "backups: []", "2:10 backups is an empty list; add one"},
+      {"text for a backup", kRun + "backups: [a]", "2:11 a backup is text; write {to: backups/"},
+      {"nowhere", kRun + "backups: [{archive: \"02:00\"}]", "2:11 this backup has no destination"},
+      {"somewhere twice", kRun + "backups: [{to: a}, {to: a/}]", "2:25 a second backup to \"a/\""},
+      {"a time without minutes", kRun + "backups: [{to: a, archive: 2}]",
+       "2:28 backups.archive: \"2\" is not a time of day; write hours and minutes"},
+      {"no time", kRun + "backups: [{to: a, archive: []}]", "2:28 backups.archive is an empty list"},
+      {"an hour too many", kRun + "backups: [{to: a, archive: \"24:00\"}]", "2:28 backups.archive: \"24:00\" is not"},
+      {"a minute too many", kRun + "backups: [{to: a, archive: \"23:60\"}]", "2:28 backups.archive: \"23:60\" is not"},
+      {"a time in short", kRun + "backups: [{to: a, archive: \"2:0\"}]", "2:28 backups.archive: \"2:0\" is not"},
+      {"a time twice", kRun + "backups: [{to: a, archive: [\"2:00\", \"02:00\"]}]",
+       "2:37 backups.archive: 02:00 is named already"},
+      {"no rule", kRun + "backups: [{to: a, keep: {}}]", "2:19 backups.keep has no rule; add one"},
+      {"an unknown rule", kRun + "backups: [{to: a, keep: {yearly: 1}}]",
+       "2:26 unknown key \"yearly\" in backups.keep; known here: last"},
+      {"a rule too far out", kRun + "backups: [{to: a, within: 7d}]",
+       "2:19 \"within\" is no key at this level; indent it below keep:"},
+      {"a rule that keeps none", kRun + "backups: [{to: a, keep: {last: 0}}]",
+       "2:32 backups.keep.last: \"0\" is out of bounds"},
+      {"a span without a unit", kRun + "backups: [{to: a, keep: {within: 7}}]",
+       "2:34 backups.keep.within: \"7\" has no unit"},
+      {"a dashboard without a port", kRun + "dashboard: off", "2:12 dashboard: \"off\" has no port"},
+      {"a dashboard in the way", kRun + "dashboard: \":8000\"",
+       "2:12 dashboard: 0.0.0.0:8000 is covered by 127.0.0.1:8000 of listen already"},
+  };
+  check_claims(claims);
+  CHECK((good(kRun + "data: {sqlite: [a.db, b.db]}").data.sqlite == std::vector<std::string>{"a.db", "b.db"}));
+  CHECK((good(kRun + "dashboard: none").dashboard == Dashboard{}));
+  CHECK((good(kRun + "backups: [{to: a, keep: {last: 3}}]").backups[0].keep == Keep{.last = 3}));
 }
 
 TEST_CASE("config: what to run") {
@@ -301,10 +374,13 @@ TEST_CASE("config: both ends of every bound are inside, and the next value is no
       {"replicas.stop.drain", "-1s", "0s", "1h", "3601s", ""},
       {"replicas.stop.grace", "-1s", "0s", "1h", "3601s", ""},
       {"gateway.threads", "0", "1", "64", "65", "from 1 to 64"},
+      {"backups.keep.monthly", "0", "1", "10000", "10001", "from 1 to 10000"},
+      {"backups.keep.within", "59m", "1h", "3650d", "3651d", "from 1h to 3650d"},
   };
   const auto file_with = [](const std::string& key, const std::string& value) {
     const auto dot = key.rfind('.');
     const std::string leaf = "{" + key.substr(dot + 1) + ": " + value + "}\n";
+    if (key.starts_with("backups")) return kRun + "backups: [{to: a, keep: " + leaf + "}]";
     if (key.starts_with("gateway")) return kRun + "gateway: " + leaf;
     if (dot == key.find('.')) return replicas(key.substr(dot + 1) + ": " + value);
     return replicas(key.substr(9, dot - 9) + ": " + leaf);
@@ -347,6 +423,17 @@ TEST_CASE("config: lists have limits") {
        [](const std::string& i) { return "A" + i + ": x"; }, bounds::kVariables},
       {"arguments", [](const std::string& items) { return "replicas: {command: [" + items + "]}"; },
        [](const std::string&) { return std::string("\"{port}\""); }, bounds::kArguments},
+      {"databases", [](const std::string& items) { return kRun + "data: {sqlite: [" + items + "]}"; },
+       [](const std::string& i) { return "d" + i; }, bounds::kDatabases},
+      {"model files", [](const std::string& items) { return replicas("files: [" + items + "]"); },
+       [](const std::string& i) { return "m" + i; }, bounds::kModelFiles},
+      {"backups", [](const std::string& items) { return kRun + "backups: [" + items + "]"; },
+       [](const std::string& i) { return "{to: b" + i + "}"; }, bounds::kBackups},
+      {"times", [](const std::string& items) { return kRun + "backups: [{to: a, archive: [" + items + "]}]"; },
+       [](const std::string& i) {
+         return "\"" + std::to_string(std::stoi(i) % 24) + (std::stoi(i) < 24 ? ":00\"" : ":30\"");
+       },
+       bounds::kArchiveTimes},
   };
   for (const Row& row : rows) {
     CAPTURE(row.why);
@@ -367,7 +454,7 @@ TEST_CASE("config: all problems come at once, in the order of the file") {
           "  command: serve\n"
           "  health: {interval: 5, path: x}\n"
           "  env: {A: \"env:\", B: [1]}\n"
-          "backups: []\n"
+          "alerts: []\n"
           "routes: [{path: a}, {path: /a, replay: no}]\n"
           "gateway: {threads: 0}\n"
           "gateway: {}\n"

@@ -24,6 +24,10 @@ Complaint out_of(Bounds<T> bounds, std::string_view text, Write write) {
 
 }  // namespace
 
+Complaint not_yet(std::string_view what, std::string_view advice) {
+  return {quoted(what) + " is not part of this version of nines yet", std::string(advice)};
+}
+
 Section::Section(std::vector<Problem>& problems, const Node& node, std::string name, std::span<const Key> keys,
                  Position at)
     : problems_(problems), name_(std::move(name)), at_(at) {
@@ -45,8 +49,7 @@ void Section::check_key(const Node& key, std::span<const Key> keys) {
   }
   if (known != keys.end()) {
     const std::string besides = known->advice.empty() ? "" : ", and " + std::string(known->advice);
-    return complain(key.at,
-                    {quoted(key.text) + " is not part of this version of nines yet", "remove the key" + besides});
+    return complain(key.at, not_yet(key.text, "remove the key" + besides));
   }
   if (key.text == "<<") return complain(key.at, {"merge keys (<<) are not read here", "write the keys out"});
   std::vector<std::string_view> names;
@@ -111,6 +114,17 @@ void Section::read(std::string_view key, Duration& field, Bounds<Duration> bound
 void Section::complain(Position at, const std::string& what, Complaint complaint) {
   complaint.what = what + ": " + complaint.what;
   complain(at, std::move(complaint));
+}
+
+bool Section::too_many(const Node& node, const std::string& what, std::size_t size, std::size_t max) {
+  if (size <= max) return false;
+  complain(node.at,
+           {what + " has " + std::to_string(size) + " entries", "at most " + std::to_string(max) + " are possible"});
+  return true;
+}
+
+std::vector<const Node*> Section::items_of(const Node& node) {
+  return node.kind == Node::Kind::kSequence ? node.items : std::vector<const Node*>{&node};
 }
 
 void Section::expected(const Node& node, const std::string& what, std::string_view wanted) {

@@ -27,6 +27,23 @@ struct Key {
   std::string_view advice = {};
 };
 
+constexpr Key missing(std::string_view name, std::string_view instead = {}) {
+  return {name, Key::Is::kMissing, instead};
+}
+constexpr Key elsewhere(std::string_view name, std::string_view place) { return {name, Key::Is::kElsewhere, place}; }
+
+// "WHAT is not part of this version of nines yet; ADVICE": for a value whose part is missing, as for a key.
+Complaint not_yet(std::string_view what, std::string_view advice);
+
+// A check as a parser of the text it checked.
+template <class Check>
+auto checked_by(Check check) {
+  return [check](std::string_view text) -> Checked<std::string> {
+    if (auto checked = check(text); !checked) return std::unexpected(checked.error());
+    return std::string(text);
+  };
+}
+
 class Section {
  public:
   // `name` is the dotted path, empty for the file itself. Reports keys that are unknown or whose part is missing;
@@ -70,6 +87,14 @@ class Section {
   void complain(Position at, Complaint complaint) { problems_.push_back({at, std::move(complaint), {}}); }
   // "WHAT: complaint"
   void complain(Position at, const std::string& what, Complaint complaint);
+  // True, and said, when a list is longer than it may be.
+  bool too_many(const Node& node, const std::string& what, std::size_t size, std::size_t max);
+  // The items of a list, or the one value that stands for a list of one.
+  static std::vector<const Node*> items_of(const Node& node);
+  // The same schema for an item of a list below this section.
+  Section item(const Node& node, std::string name, std::span<const Key> keys) {
+    return {problems_, node, std::move(name), keys};
+  }
   // "WHAT is a list; write WANTED"
   void expected(const Node& node, const std::string& what, std::string_view wanted);
 

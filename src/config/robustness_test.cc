@@ -29,11 +29,16 @@ replicas:
       two
       lines
   stop: {drain: 30s, grace: 10s}
+  files: [model.ftz]
 routes:
   - {path: /classify, replay: safe}
   - path: /learn
     replay: never
 gateway: {threads: 2}   # one per core
+data: {sqlite: data/ai_api.db}
+backups:
+  - {to: backups/, archive: "02:00", keep: {within: 7d}}
+dashboard: none
 )";
 
 std::string pick(Random& random, std::span<const std::string_view> from) {
@@ -185,6 +190,30 @@ EnvironmentValue any_value(Random& random) {
   return text.starts_with("env:") ? "x" + text : text;  // else it would be a reference
 }
 
+// Bounds and lists of what is to be kept safe; every path is another one.
+void add_protection(Random& random, Config& config) {
+  int serial = 0;
+  const auto path = [&] { return any_text(random, 20) + "x" + std::to_string(++serial); };
+  while (random.below(3) != 0) config.data.sqlite.push_back(path());
+  while (random.below(3) != 0) config.replicas.files.push_back(path());
+  while (config.backups.size() < bounds::kBackups && random.below(3) != 0) {
+    Backup backup{.to = path(), .archive = {}};
+    for (int hour = 0; hour < 24; ++hour) {
+      if (random.below(8) == 0) backup.archive.push_back({hour, static_cast<int>(random.below(60))});
+    }
+    const auto count = [&] { return random.below(2) != 0 ? any(random, bounds::kKept) : 0; };
+    backup.keep = {.last = any(random, bounds::kKept),
+                   .hourly = count(),
+                   .daily = count(),
+                   .weekly = count(),
+                   .monthly = count(),
+                   .within = random.below(2) != 0 ? any(random, bounds::kWithin) : Duration{0}};
+    config.backups.push_back(std::move(backup));
+  }
+  if (random.below(3) == 0) config.dashboard = Dashboard{};
+  if (random.below(3) == 0) config.dashboard = Dashboard{Address{"127.0.0.2", 9900}};
+}
+
 Config any_config(Random& random) {
   Config config;
   if (random.below(2) != 0) config.service = "s-" + std::to_string(random.below(1000));
@@ -205,6 +234,7 @@ Config any_config(Random& random) {
         {"/" + std::to_string(n) + any_path(random), random.below(2) ? Replay::kSafe : Replay::kNever});
   }
   if (random.below(2) != 0) config.gateway.threads = any(random, bounds::kThreads);
+  add_protection(random, config);
   return config;
 }
 

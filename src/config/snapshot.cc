@@ -50,6 +50,24 @@ void write(std::string& out, const Replicas& replicas) {
   out += "  stop:\n";
   out += "    drain: " + write_duration(replicas.stop.drain) + "\n";
   out += "    grace: " + write_duration(replicas.stop.grace) + "\n";
+  if (!replicas.files.empty()) out += "  files:\n";
+  for (const std::string& file : replicas.files) out += "    - " + in_quotes(file) + "\n";
+}
+
+void write(std::string& out, const Backup& backup) {
+  out += "  - to: " + in_quotes(backup.to) + "\n";
+  if (!backup.archive.empty()) out += "    archive:\n";
+  for (const TimeOfDay& time : backup.archive) out += "      - " + in_quotes(time.text()) + "\n";
+  out += "    keep:\n";
+  const auto rule = [&](const char* name, int count) {
+    if (count > 0) out += "      " + std::string(name) + ": " + std::to_string(count) + "\n";
+  };
+  rule("last", backup.keep.last);
+  rule("hourly", backup.keep.hourly);
+  rule("daily", backup.keep.daily);
+  rule("weekly", backup.keep.weekly);
+  rule("monthly", backup.keep.monthly);
+  if (backup.keep.within > 0s) out += "      within: " + write_duration(backup.keep.within) + "\n";
 }
 
 }  // namespace
@@ -66,6 +84,12 @@ std::string to_yaml(const Config& config) {
     out += "  - path: " + in_quotes(route.path) + "\n    replay: " + std::string(text_of(route.replay)) + "\n";
   }
   if (config.gateway.threads) out += "gateway:\n  threads: " + std::to_string(*config.gateway.threads) + "\n";
+  if (!config.data.sqlite.empty()) out += "data:\n  sqlite:\n";
+  for (const std::string& path : config.data.sqlite) out += "    - " + in_quotes(path) + "\n";
+  if (!config.backups.empty()) out += "backups:\n";
+  for (const Backup& backup : config.backups) write(out, backup);
+  if (config.dashboard)
+    out += "dashboard: " + (config.dashboard->at ? in_quotes(config.dashboard->at->text()) : "none") + "\n";
   return out;
 }
 

@@ -225,6 +225,37 @@ Checked<> check_command(const std::vector<std::string>& command) {
                    "; for a server that reads a variable: [sh, -c, \"PORT={port} exec my-server\"]");
 }
 
+Checked<> check_file_path(std::string_view path) {
+  if (path.empty()) return wrong("this path is empty", "name a file or folder");
+  if (contains(path, std::string_view("\0", 1))) return wrong("this path has a zero byte", "remove it");
+  if (path.size() <= bounds::kPathBytes) return {};
+  return wrong("this path is longer than " + std::to_string(bounds::kPathBytes) + " bytes", "shorten it");
+}
+
+Checked<> check_file_name(std::string_view path) {
+  if (const auto checked = check_file_path(path); !checked) return checked;
+  const std::string_view name = path.substr(path.rfind('/') + 1);  // npos + 1 is 0
+  if (name.empty() || name == "." || name == "..")
+    return wrong(quoted(path) + " names a folder", "name the file in it, such as data/app.db");
+  return {};
+}
+
+Checked<TimeOfDay> parse_time_of_day(std::string_view text) {
+  const std::string fix = "write hours and minutes of a day in quotes, from \"00:00\" to \"23:59\"";
+  const auto colon = text.find(':');
+  const auto hour = parse_unsigned(text.substr(0, colon));
+  if (colon == std::string_view::npos || colon > 2 || !hour || *hour > 23 || text.size() - colon != 3)
+    return wrong(quoted(text) + " is not a time of day", fix);
+  const auto minute = parse_unsigned(text.substr(colon + 1));
+  if (!minute || *minute > 59) return wrong(quoted(text) + " is not a time of day", fix);
+  return TimeOfDay{static_cast<int>(*hour), static_cast<int>(*minute)};
+}
+
+std::string TimeOfDay::text() const {
+  const auto two = [](int n) { return (n < 10 ? "0" : "") + std::to_string(n); };
+  return two(hour) + ":" + two(minute);
+}
+
 Checked<> check_variable_name(std::string_view name) {
   const auto fits = [](char c) { return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
   if (!name.empty() && name.size() <= 255 && !is_digit(name.front()) && std::ranges::all_of(name, fits)) return {};

@@ -45,6 +45,14 @@ Checked<> check_argument(std::string_view argument);
 // The command as a whole: a program, at most bounds::kArguments, "{port}" somewhere.
 Checked<> check_command(const std::vector<std::string>& command);
 
+// The path of a file or folder, as written: not empty, no NUL, at most bounds::kPathBytes.
+Checked<> check_file_path(std::string_view path);
+// ... of a file: it ends in a name.
+Checked<> check_file_name(std::string_view path);
+
+// "02:00", "2:00": an hour and a minute of a day.
+Checked<TimeOfDay> parse_time_of_day(std::string_view text);
+
 Checked<> check_variable_name(std::string_view name);
 // "env:NAME" and "file:PATH" become a Secret, anything else stays text.
 Checked<EnvironmentValue> parse_environment_value(std::string_view text);

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "http/answer.h"
 #include "http/writer.h"
 
 namespace nines::gateway {
@@ -89,10 +90,10 @@ Task<Exchange::Then> Exchange::serve() {
         {.harmless_twice = harmless_twice(), .sent = sent_, .body_kept = !body_sent_on_, .attempts = attempts});
     if (verdict != Replay::kAgain) co_return co_await refuse(refusal_for(verdict));
     shop_.table.service.replayed.fetch_add(1, std::memory_order_relaxed);
-    // A connection that had waited idle says nothing about its replica, which may have been closing it: ask it once
-    // more.
-    fresh_only_ = reused_;
-    if (reused_) tried_.pop_back();
+    // A connection that had waited idle and broke as it was used again says nothing about its replica, which may have
+    // been closing it: ask it once more, over a new one.
+    fresh_only_ = reused_ && error_.code() == Code::kClosed;
+    if (fresh_only_) tried_.pop_back();
     const Duration pause = replay_pause(shop_.settings.replay, attempts + 1, shop_.random.unit());
     if (pause > 0ns) (void)co_await shop_.loop.sleep(pause);
   }
@@ -297,22 +298,15 @@ Exchange::Refusal Exchange::refusal_for(Replay verdict) const {
 Task<Exchange::Then> Exchange::refuse(Refusal refusal) {
   const bool keep =
       request_.keep_alive() && !shop_.connections.draining() && reader_.message_done() && refusal.status != 400;
-  const std::string_view type = refusal.status >= 500 ? "server_error" : "invalid_request_error";
-  const std::string body = http::error_body(refusal.message, type, refusal.code);
-  head_text_.clear();
-  http::write_status_line(head_text_, refusal.status);
-  http::write_field(head_text_, "Content-Type", "application/json");
-  http::write_field(head_text_, "Content-Length", body.size());
-  http::write_field(head_text_, "X-Request-Id", request_id_);
+  http::Response answer = http::error_response(refusal.status, refusal.message, refusal.code);
+  answer.fields.emplace_back("X-Request-Id", request_id_);
   if (refusal.retry_after_seconds > 0)
-    http::write_field(head_text_, "Retry-After", static_cast<std::uint64_t>(refusal.retry_after_seconds));
-  if (!keep) http::write_field(head_text_, "Connection", "close");
-  if (keep && request_.minor_version() == 0) http::write_field(head_text_, "Connection", "keep-alive");
-  http::end_head(head_text_);
-  client_.write_deadline(shop_.loop.now() + shop_.settings.answer_idle);
-  const bool written =
-      (co_await client_.write({head_text_, request_.method() == "HEAD" ? std::string_view() : std::string_view(body)}))
-          .has_value();
+    answer.fields.emplace_back("Retry-After", std::to_string(refusal.retry_after_seconds));
+  const auto written = co_await http::send_answer(client_, answer,
+                                                  {.head_only = request_.method() == "HEAD",
+                                                   .keep_alive = keep,
+                                                   .old_client = request_.minor_version() == 0,
+                                                   .write_idle = shop_.settings.answer_idle});
   count(refusal.status);
   if (refusal.status < 500) shop_.table.service.client_errors.fetch_add(1, std::memory_order_relaxed);
   if (!written) co_return Then::kGone;

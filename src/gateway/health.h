@@ -7,7 +7,8 @@
 //                         +------------------------------------------------+
 //
 // A replica begins unknown, which is not routed: "up before its first check" is a fault of other gateways. While it
-// starts it is asked often, so that readiness costs milliseconds, and failures mean nothing.
+// starts it is asked often, so that readiness costs milliseconds, and failures mean nothing. A gateway that takes over
+// from another begins with what that one has found.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +33,8 @@ enum class Standing : std::uint8_t { kUnknown, kUp, kDown };
 
 class HealthCheck {
  public:
-  HealthCheck(HealthLimits limits, Instant now) : limits_(limits), begun_(now), next_(now) {}
+  HealthCheck(HealthLimits limits, Instant now, Standing known = Standing::kUnknown)
+      : limits_(limits), standing_(known), begun_(now), next_(now) {}
 
   // A check ended. `jitter` in [-1, 1). True when the standing changed.
   bool on_pass(Instant now, double jitter);
@@ -46,7 +48,7 @@ class HealthCheck {
   bool become(Standing standing);
 
   HealthLimits limits_;
-  Standing standing_ = Standing::kUnknown;
+  Standing standing_;
   int run_ = 0;  // results in a row that contradict the standing
   Instant begun_;
   Instant next_;

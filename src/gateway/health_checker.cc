@@ -1,5 +1,6 @@
 #include "gateway/health_checker.h"
 
+#include "gateway/tenure.h"
 #include "gateway/upstreams.h"
 #include "http/client.h"
 #include "net/stream.h"
@@ -8,6 +9,20 @@ namespace nines::gateway {
 
 using plane::Health;
 using plane::Wanted;
+
+namespace {
+
+// What the gateway before this one has found out about the same process.
+Standing standing_of(const std::optional<plane::Verdict>& verdict, std::uint64_t incarnation) {
+  if (!verdict || verdict->incarnation != incarnation) return Standing::kUnknown;
+  switch (verdict->health) {
+    case Health::kUp: return Standing::kUp;
+    case Health::kDown: return Standing::kDown;
+    default: return Standing::kUnknown;
+  }
+}
+
+}  // namespace
 
 HealthChecker::HealthChecker(net::Loop& loop, plane::Table& table, const Settings& settings, std::uint64_t seed,
                              std::function<void()> changed)
@@ -49,12 +64,8 @@ void HealthChecker::refresh() {
 
 Task<void> HealthChecker::check(std::size_t slot, plane::Route route) {
   const net::Address address = address_of(route);
-  HealthCheck check(settings_.health, loop_.now());
-  // A gateway that starts anew trusts what the one before it has found.
-  const auto known = table_.observed[slot].verdict.load();
-  if (known && known->incarnation == route.incarnation && known->health == Health::kUp) {
-    check.on_pass(loop_.now(), 0);
-  }
+  HealthCheck check(settings_.health, loop_.now(),
+                    standing_of(table_.observed[slot].verdict.load(), route.incarnation));
   while (co_await loop_.sleep_until(check.next_check())) {
     const auto answer = co_await ask(address);
     if (!answer && answer.error().code() == Code::kCancelled) co_return;
@@ -84,6 +95,7 @@ Task<Result<>> HealthChecker::ask(const net::Address& address) {
 }
 
 void HealthChecker::publish(std::size_t slot, const plane::Route& route, Health health, std::string_view reason) {
+  if (superseded(table_, settings_.epoch)) return;
   plane::Verdict verdict{
       .incarnation = route.incarnation, .since_ns = loop_.now().since_boot.count(), .health = health};
   plane::set_field(verdict.reason, reason);
@@ -92,10 +104,10 @@ void HealthChecker::publish(std::size_t slot, const plane::Route& route, Health 
 }
 
 void HealthChecker::note_unrouted(std::size_t slot, const plane::Route& before, Wanted now) {
+  if (superseded(table_, settings_.epoch)) return;
   // Of a dead replica the count says nothing: its requests have seen their connections break and gone elsewhere
   // already.
-  const std::uint64_t unfinished =
-      now == Wanted::kDrain ? plane::total(table_.observed[slot].in_flight) : 0;
+  const std::uint64_t unfinished = now == Wanted::kDrain ? plane::total(table_.observed[slot].in_flight) : 0;
   table_.gateway_events.push({.at_ns = loop_.now().since_boot.count(),
                               .kind = plane::EventKind::kUnrouted,
                               .replica = static_cast<std::uint16_t>(slot),

@@ -1,7 +1,9 @@
 // Asks the replicas whether they are well, and writes the verdicts into the shared table. It runs in the gateway,
 // because what matters is what the data path can reach.
 //
-// One per gateway, on one loop; the only writer of verdicts and of the gateway's event ring.
+// One per gateway, on one loop; the only writer of verdicts and of the gateway's event ring, and only as long as no
+// other gateway has taken its place. It goes on from the verdicts that stand in the table: they hold until its own
+// checks say otherwise.
 #pragma once
 
 #include <functional>
@@ -26,6 +28,7 @@ class HealthChecker {
 
   // The supervisor has changed the table: begins checking what is new, ends checking what is gone.
   void refresh();
+  // Once it returns, nothing more is written.
   Task<void> stop();
 
  private:

@@ -121,9 +121,9 @@ TEST_CASE("balance: a slow replica weighs as much as a busy one") {
 }
 
 // Plays results against a checker: p = pass, f = fail; returns the standing after each as U(p), D(own), ?.
-std::string play(std::string_view results, HealthLimits limits = {}) {
+std::string play(std::string_view results, Standing known = Standing::kUnknown) {
   Instant now{1h};
-  HealthCheck check(limits, now);
+  HealthCheck check({}, now, known);
   std::string standings;
   for (const char r : results) {
     now = check.next_check();
@@ -137,6 +137,7 @@ std::string play(std::string_view results, HealthLimits limits = {}) {
 TEST_CASE("health: rise and fall") {
   struct Row {
     std::string why, results, standings;
+    Standing known = Standing::kUnknown;
   };
   const Row rows[] = {
       {"one pass makes a new one ready", "p", "U"},
@@ -148,10 +149,13 @@ TEST_CASE("health: rise and fall") {
       {"two do", "pfffpp", "UUUDDU"},
       {"not with a failure in between", "pfffpfpfpp", "UUUDDDDDDU"},
       {"coming back, it needs three failures again", "pfffppff", "UUUDDUUU"},
+      {"known to be up, it falls like any other", "fff", "UUD", Standing::kUp},
+      {"and is not made ready anew", "pffpff", "UUUUUU", Standing::kUp},
+      {"known to be down, it rises like any other", "pfpp", "DDDU", Standing::kDown},
   };
   for (const Row& row : rows) {
     CAPTURE(row.why);
-    CHECK(play(row.results) == row.standings);
+    CHECK(play(row.results, row.known) == row.standings);
   }
 }
 

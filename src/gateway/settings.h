@@ -1,6 +1,7 @@
 // Everything the gateway is told, with its defaults. Sources of the numbers: docs/internals/gateway.md.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -13,7 +14,7 @@
 namespace nines::gateway {
 
 struct Settings {
-  std::size_t generation = 0;  // which of the table's two gauges is ours: the epoch modulo 2
+  std::uint64_t epoch = 0;  // of this gateway; one with a higher number has taken its place
   RouteTable routes{};
   std::optional<std::string> health_path;  // nullopt: a replica is healthy when it accepts a TCP connection
   HealthLimits health;

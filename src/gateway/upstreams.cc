@@ -13,13 +13,12 @@ net::Address address_of(const plane::Route& route) {
 }
 
 Attempt::Attempt(Upstreams& upstreams, std::size_t slot, CancelScope* parent)
-    : upstreams_(upstreams), slot_(slot), incarnation_(upstreams.replicas_[slot].route.incarnation), scope_(parent) {
+    : upstreams_(upstreams),
+      slot_(slot),
+      incarnation_(upstreams.replicas_[slot].route.incarnation),
+      scope_(parent),
+      in_flight_(upstreams.table_, upstreams.table_.observed[slot].in_flight, upstreams.settings_.epoch) {
   upstreams_.replicas_[slot].attempts.push_back(*this);
-  upstreams_.table_.observed[slot].in_flight[upstreams_.settings_.generation].fetch_add(1, std::memory_order_relaxed);
-}
-
-Attempt::~Attempt() {
-  upstreams_.table_.observed[slot_].in_flight[upstreams_.settings_.generation].fetch_sub(1, std::memory_order_relaxed);
 }
 
 void Attempt::answered(int status, Duration to_first_byte) {
@@ -72,6 +71,8 @@ bool Upstreams::reload(std::size_t slot) {
 }
 
 void Upstreams::refresh() {
+  // Before the routes: what changes while they are read is read again.
+  version_ = table_.header.routes_version.load(std::memory_order_acquire);
   bool any_routable = false;
   for (std::size_t slot = 0; slot < replicas_.size(); ++slot) {
     Replica& replica = replicas_[slot];
@@ -111,6 +112,7 @@ Task<void> Upstreams::give_up_lost(std::size_t slot, std::uint64_t incarnation) 
 }
 
 std::optional<std::size_t> Upstreams::choose(std::span<const std::uint64_t> tried) {
+  if (table_.header.routes_version.load(std::memory_order_acquire) != version_) refresh();
   const Instant now = loop_.now();
   candidates_.clear();
   for (std::size_t slot = 0; slot < replicas_.size(); ++slot) {

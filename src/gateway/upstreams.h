@@ -1,7 +1,8 @@
 // One worker's view of the replicas: who may get a request, the idle connections to each, and the attempts under way.
 //
 // The truth is in the shared table. refresh() reads it; the owner calls it whenever the supervisor or the health
-// checker says that something has changed. Between two refreshes the view does not move.
+// checker says that something has changed. choose() looks by itself whether the supervisor has changed a route, so that
+// nothing is sent to a replica that was taken out before, whoever was told of it or not.
 //
 // One thread: the worker's.
 #pragma once
@@ -18,6 +19,7 @@
 #include "base/random.h"
 #include "gateway/balance.h"
 #include "gateway/settings.h"
+#include "gateway/tenure.h"
 #include "http/reader.h"
 #include "net/condition.h"
 #include "net/stream.h"
@@ -42,7 +44,6 @@ class Attempt final : public ListLink {
  public:
   // REQUIRES: the slot is routable or drains.
   Attempt(class Upstreams& upstreams, std::size_t slot, CancelScope* parent);
-  ~Attempt();
 
   std::size_t slot() const { return slot_; }
   std::uint64_t incarnation() const { return incarnation_; }
@@ -59,6 +60,7 @@ class Attempt final : public ListLink {
   std::size_t slot_;
   std::uint64_t incarnation_;
   CancelScope scope_;
+  Share in_flight_;
 };
 
 class Upstreams {
@@ -107,6 +109,7 @@ class Upstreams {
   const Settings& settings_;
   Random random_;
   net::Condition routable_;
+  std::uint64_t version_ = 0;  // of the routes last read
   std::vector<Replica> replicas_;
   std::vector<Candidate> candidates_;  // scratch of choose()
   TaskGroup background_;

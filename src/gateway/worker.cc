@@ -1,8 +1,15 @@
 #include "gateway/worker.h"
 
-#include "http/writer.h"
+#include "gateway/tenure.h"
 
 namespace nines::gateway {
+namespace {
+
+// Of a worker that leaves, and is told nothing any more. A route is looked at with every request; this is for verdicts
+// and for what is in flight on a replica that goes.
+constexpr Duration kRefresh = 20ms;
+
+}  // namespace
 
 Worker::Worker(net::Loop& loop, plane::Table& table, const Settings& settings, std::uint64_t seed)
     : loop_(loop),
@@ -22,7 +29,17 @@ Task<void> Worker::prune_now_and_then() {
   while (co_await loop_.sleep(1s)) upstreams_.prune();
 }
 
-Task<void> Worker::drain(Duration patience) {
+Task<void> Worker::refresh_now_and_then() {
+  while (co_await loop_.sleep(kRefresh)) upstreams_.refresh();
+}
+
+Task<void> Worker::stop_accepting() {
+  if (!std::exchange(leaving_, true)) background_.start(refresh_now_and_then());
+  co_await connections_.stop_accepting();
+}
+
+Task<void> Worker::drain(http::Connections::Patience patience) {
+  co_await stop_accepting();
   co_await connections_.drain(patience);
   background_.cancel();
   co_await background_.join();
@@ -32,15 +49,10 @@ Task<void> Worker::drain(Duration patience) {
 Task<void> Worker::connection(std::unique_ptr<net::Stream> stream, bool refused) {
   if (refused) {
     table_.service.connections_refused.fetch_add(1, std::memory_order_relaxed);
-    co_await refuse(*stream, 503, "overloaded", "too many connections");
+    co_await refuse(*stream, http::error_response(503, "too many connections", "overloaded"));
     co_return;
   }
-  struct Counted {
-    explicit Counted(std::atomic<std::uint64_t>& n) : count(n) { count.fetch_add(1, std::memory_order_relaxed); }
-    ~Counted() { count.fetch_sub(1, std::memory_order_relaxed); }
-    std::atomic<std::uint64_t>& count;
-  };
-  const Counted counted(table_.service.connections[settings_.generation]);
+  const Share open(table_, table_.service.connections, settings_.epoch);
   http::MessageReader reader(*stream, http::Side::kRequests, settings_.head);
   http::Head head;
   while (co_await connections_.next_request(*stream, reader, settings_.keep_alive)) {
@@ -59,11 +71,9 @@ Task<bool> Worker::request(net::Stream& stream, http::MessageReader& reader, htt
   }
   if (!got) {
     switch (got.error().code()) {
-      case Code::kTimedOut: co_await refuse(stream, 408, "timeout", "the request did not arrive in time"); break;
-      case Code::kLimit: co_await refuse(stream, 431, "head_too_large", got.error().message()); break;
-      case Code::kProtocol:
-        co_await refuse(stream, 400, "bad_request", "not a valid HTTP request: " + got.error().message());
-        break;
+      case Code::kTimedOut:
+      case Code::kLimit:
+      case Code::kProtocol: co_await refuse(stream, http::response_to(got.error())); break;
       default: break;  // nobody is there to read an answer
     }
   }
@@ -71,17 +81,9 @@ Task<bool> Worker::request(net::Stream& stream, http::MessageReader& reader, htt
 }
 
 // Before there is a request: the connection ends with this.
-Task<void> Worker::refuse(net::Stream& stream, int status, std::string_view code, std::string_view message) {
-  const std::string body = http::error_body(message, status >= 500 ? "server_error" : "invalid_request_error", code);
-  std::string head;
-  http::write_status_line(head, status);
-  http::write_field(head, "Content-Type", "application/json");
-  http::write_field(head, "Content-Length", body.size());
-  http::write_field(head, "Connection", "close");
-  http::end_head(head);
-  if (status < 500) table_.service.client_errors.fetch_add(1, std::memory_order_relaxed);
-  stream.write_deadline(loop_.now() + 1s);
-  if (co_await stream.write({head, body})) co_await http::close_gently(stream);
+Task<void> Worker::refuse(net::Stream& stream, const http::Response& answer) {
+  if (answer.status < 500) table_.service.client_errors.fetch_add(1, std::memory_order_relaxed);
+  if (co_await http::send_answer(stream, answer, {.write_idle = 1s})) co_await http::close_gently(stream);
 }
 
 }  // namespace nines::gateway

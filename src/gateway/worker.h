@@ -8,6 +8,7 @@
 #include "gateway/exchange.h"
 #include "gateway/settings.h"
 #include "gateway/upstreams.h"
+#include "http/answer.h"
 #include "http/connections.h"
 #include "net/stream.h"
 #include "plane/plane.h"
@@ -24,16 +25,22 @@ class Worker {
   void serve(std::unique_ptr<net::Listener> listener) { connections_.serve(std::move(listener)); }
   // The table has changed.
   void refresh() { upstreams_.refresh(); }
-  // Stops accepting and returns when the last connection has gone; after `patience` it cancels what is left.
-  Task<void> drain(Duration patience);
+
+  // Leaving: http::Connections says what each does. From the first on nobody has to call refresh(): the doorbell is the
+  // successor's then.
+  Task<void> stop_accepting();
+  Task<void> drain(http::Connections::Patience patience);
+  Task<void> drain(Duration begun) { return drain(http::Connections::Patience{.begun = begun}); }
+  void close_idle() { connections_.close_idle(); }
 
   std::size_t connections() const { return connections_.open(); }
 
  private:
   Task<void> connection(std::unique_ptr<net::Stream> stream, bool refused);
   Task<bool> request(net::Stream& stream, http::MessageReader& reader, http::Head& head);
-  Task<void> refuse(net::Stream& stream, int status, std::string_view code, std::string_view message);
+  Task<void> refuse(net::Stream& stream, const http::Response& answer);
   Task<void> prune_now_and_then();
+  Task<void> refresh_now_and_then();
 
   net::Loop& loop_;
   plane::Table& table_;
@@ -42,6 +49,7 @@ class Worker {
   Upstreams upstreams_;
   Shop shop_;
   http::Connections connections_;
+  bool leaving_ = false;
   TaskGroup background_;
 };
 

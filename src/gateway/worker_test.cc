@@ -4,165 +4,17 @@
 
 #include <doctest/doctest.h>
 
-#include "gateway/health_checker.h"
-#include "gateway/worker.h"
-#include "http/client.h"
-#include "http/server.h"
-#include "net/epoll_loop.h"
-#include "net/memory_loop.h"
-#include "net/test_support.h"
+#include "gateway/test_support.h"
 
 namespace nines::gateway {
 namespace {
 
+using namespace testing;
 using net::Address;
 using net::Loop;
 using net::Stream;
-
-// A replica that plays a script on every connection: reads one request head and body, then does what it is told.
-struct Script {
-  std::string answer;  // raw bytes
-  bool reset = false;  // breaks the connection afterwards; else it ends cleanly
-  Duration before{0};  // pause before the answer
-};
-
-class ScriptedReplica {
- public:
-  ScriptedReplica(Loop& loop, Script script) : loop_(loop), script_(std::move(script)) {
-    auto listener = std::move(loop.listen(Address::loopback(0)).value());
-    at = listener->address();
-    group_.start(accept(std::move(listener)));
-  }
-  Task<void> stop() {
-    group_.cancel();
-    co_await group_.join();
-  }
-
-  Address at;
-  int requests = 0;
-  int abandoned = 0;  // the gateway closed before we answered
-  std::string last_head;
-
- private:
-  Task<void> accept(std::unique_ptr<net::Listener> listener) {
-    while (true) {
-      auto stream = co_await listener->accept();
-      if (!stream) co_return;
-      group_.start(play(std::move(*stream)));
-    }
-  }
-  Task<void> play(std::unique_ptr<Stream> stream) {
-    http::MessageReader reader(*stream, http::Side::kRequests);
-    http::Head head;
-    const auto got = co_await reader.head(head);
-    if (!got || !*got) co_return;
-    while (true) {
-      const auto piece = co_await reader.body();
-      if (!piece || piece->empty()) break;
-    }
-    ++requests;
-    last_head = std::string(head.method()) + " " + std::string(head.target()) + "\n";
-    for (std::size_t i = 0; i < head.field_count(); ++i) {
-      last_head += std::string(head.field(i).name) + "=" + std::string(head.field(i).value) + "\n";
-    }
-    if (script_.before > 0ns) {
-      CancelScope left(co_await current_scope());
-      stream->cancel_on_close(&left);
-      struct Wait {
-        static Task<bool> run(Loop& l, Duration d) { co_return (co_await l.sleep(d)).has_value(); }
-      };
-      const bool waited = co_await Wait::run(loop_, script_.before).under(left);
-      stream->cancel_on_close(nullptr);
-      abandoned += waited ? 0 : 1;
-      if (!waited) co_return;
-    }
-    (void)co_await stream->write(script_.answer);
-    if (script_.reset) {
-      // Let the bytes out first: a reset may overtake them.
-      (void)co_await loop_.sleep(20ms);
-      stream->reset();
-    }
-  }
-
-  Loop& loop_;
-  Script script_;
-  TaskGroup group_;
-};
-
-// A table with replicas in it, and a worker in front.
-class World {
- public:
-  explicit World(Loop& l, Settings s = Settings())
-      : loop(l), settings(std::move(s)), worker(loop, *table, settings, 7) {
-    auto listener = std::move(loop.listen(Address::loopback(0)).value());
-    at = listener->address();
-    worker.serve(std::move(listener));
-  }
-
-  void route(std::size_t slot, const Address& to, plane::Wanted wanted = plane::Wanted::kServe,
-             plane::Health health = plane::Health::kUp) {
-    plane::Route r{.incarnation = table->header.next_incarnation++, .pid = 1, .port = to.port(), .wanted = wanted};
-    plane::set_field(r.name, "replica-" + std::to_string(slot + 1));
-    table->observed[slot].verdict.store({.incarnation = r.incarnation, .health = health});
-    table->routes[slot].store(r);
-    worker.refresh();
-  }
-  void remove(std::size_t slot) {
-    plane::Route r = *table->routes[slot].load();
-    r.wanted = plane::Wanted::kAbsent;
-    table->routes[slot].store(r);
-    worker.refresh();
-  }
-
-  Task<http::Answer> call(std::string method, std::string target, std::string body = "",
-                          std::vector<std::pair<std::string, std::string>> fields = {}) {
-    auto answer = co_await http::fetch(
-        loop, {.to = at, .method = method, .target = target, .body = body, .fields = fields, .timeout = 600s});
-    REQUIRE(answer);
-    co_return std::move(*answer);
-  }
-  Task<std::string> raw(std::string bytes, bool end_writing = false) {
-    auto stream = std::move((co_await loop.connect(at, 1s)).value());
-    (void)co_await stream->write(bytes);
-    if (end_writing) stream->end_writing();
-    std::string all;
-    std::array<char, 4096> buffer;
-    while (true) {
-      const auto n = co_await stream->read(buffer);
-      if (!n) co_return all + "<" + std::string(name_of(n.error().code())) + ">";
-      if (*n == 0) co_return all;
-      all.append(buffer.data(), *n);
-    }
-  }
-  plane::ServiceCounters& counters() { return table->service; }
-
-  Loop& loop;
-  Settings settings;
-  plane::Plane table = std::move(plane::Plane::create().value());
-  Worker worker;
-  Address at;
-};
-
-struct Echo {
-  explicit Echo(Loop& loop, std::string name)
-      : server(loop, [this, name](http::Request& request) -> Task<http::Response> {
-          ++requests;
-          co_return http::Response{.body = name + " " + std::string(request.head.method()) + " " +
-                                           std::to_string(request.body.size())};
-        }) {
-    auto listener = std::move(loop.listen(Address::loopback(0)).value());
-    at = listener->address();
-    server.serve(std::move(listener));
-  }
-  int requests = 0;
-  http::Server server;
-  Address at;
-};
-
 using net::testing::over_both;
 using net::testing::over_memory;
-
-const std::string kOk = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 Task<void> forwards(Loop& loop) {
   Echo echo(loop, "a");
@@ -471,26 +323,6 @@ TEST_CASE("gateway: what is in flight on a replica that is gone goes elsewhere, 
   over_both(replica_taken_away);
 }
 
-// A server written out by hand: reads a head, then lets the test speak.
-struct HandServer {
-  explicit HandServer(Loop& l)
-      : loop(l), listener(std::move(l.listen(Address::loopback(0)).value())), at(listener->address()) {}
-  Task<std::unique_ptr<Stream>> next() { co_return std::move((co_await listener->accept()).value()); }
-  static Task<std::string> read_head(Stream& stream) {
-    std::string all;
-    std::array<char, 4096> buffer;
-    while (all.find("\r\n\r\n") == std::string::npos) {
-      const auto n = co_await stream.read(buffer);
-      if (!n || *n == 0) break;
-      all.append(buffer.data(), *n);
-    }
-    co_return all;
-  }
-  Loop& loop;
-  std::unique_ptr<net::Listener> listener;
-  Address at;
-};
-
 Task<void> poison(Loop& loop) {
   HandServer server(loop);
   World world(loop);
@@ -548,6 +380,43 @@ Task<void> stale(Loop& loop) {
   co_await group.join();
 }
 TEST_CASE("gateway: a connection closed as it is used again does not count against its replica") { over_both(stale); }
+
+Task<void> hangs_when_used_again(Loop& loop) {
+  HandServer server(loop);
+  Echo good(loop, "good");
+  World world(loop);
+  world.route(0, server.at);
+  world.route(1, good.at);
+  world.table->observed[1].in_flight[0] = 1000;  // so that the bad one is chosen first
+  std::vector<std::unique_ptr<Stream>> connections;
+  struct Serve {
+    static Task<void> run(HandServer& s, std::vector<std::unique_ptr<Stream>>& accepted) {
+      accepted.push_back(co_await s.next());
+      (void)co_await HandServer::read_head(*accepted.back());
+      CHECK(co_await accepted.back()->write(kOk));
+      while (true) {  // and hears, but says nothing more
+        auto another = co_await s.listener->accept();
+        if (!another) co_return;
+        accepted.push_back(std::move(*another));
+      }
+    }
+  };
+  TaskGroup group;
+  group.start(Serve::run(server, connections));
+  CHECK((co_await world.call("GET", "/1")).body == "ok");
+  const Instant begun = loop.now();
+  CHECK((co_await world.call("GET", "/2")).body == "good GET 0");
+  CHECK(loop.now() - begun == 60s);
+  CHECK(connections.size() == 1);
+  CHECK(world.table->observed[0].errors == 1);
+  group.cancel();
+  co_await group.join();
+  co_await world.worker.drain(1s);
+  co_await good.server.drain(1s);
+}
+TEST_CASE("gateway: a replica that hangs on a connection used again costs one first-byte time, not two") {
+  over_memory(hangs_when_used_again);
+}
 
 Task<void> upload_lost(Loop& loop) {
   HandServer server(loop);
@@ -677,72 +546,6 @@ Task<void> drains(Loop& loop) {
   co_await slow.stop();
 }
 TEST_CASE("gateway: draining finishes what was begun and takes nothing new") { over_both(drains); }
-
-Task<void> checks(Loop& loop) {
-  int status = 503;
-  http::Server server(loop, [&status](http::Request& request) -> Task<http::Response> {
-    CHECK(request.head.path() == "/health");
-    co_return http::Response{.status = status};
-  });
-  auto listener = std::move(loop.listen(Address::loopback(0)).value());
-  const Address at = listener->address();
-  server.serve(std::move(listener));
-  Settings settings;
-  settings.health_path = "/health";
-  World world(loop, settings);
-  int changes = 0;
-  HealthChecker checker(loop, *world.table, settings, 3, [&] {
-    ++changes;
-    world.worker.refresh();
-  });
-  const auto health = [&] { return world.table->observed[0].verdict.load()->health; };
-  world.route(0, at, plane::Wanted::kServe, plane::Health::kUnknown);
-  const std::uint64_t incarnation = world.table->routes[0].load()->incarnation;
-  checker.refresh();
-  co_await loop.sleep(60s);
-  CHECK(health() == plane::Health::kUnknown);  // loading may take its time
-  status = 200;
-  co_await loop.sleep(300ms);
-  CHECK(health() == plane::Health::kUp);
-  CHECK(changes == 1);
-  status = 500;
-  co_await loop.sleep(5s);
-  CHECK(health() == plane::Health::kDown);
-  CHECK(std::string(world.table->observed[0].verdict.load()->reason) == "GET /health answered 500");
-  status = 200;
-  co_await loop.sleep(3s);
-  CHECK(health() == plane::Health::kUp);
-  CHECK(changes == 3);
-
-  world.remove(0);
-  checker.refresh();
-  const auto events = world.table->gateway_events.read(1).events;
-  REQUIRE(events.size() == 1);
-  CHECK(events[0].kind == plane::EventKind::kUnrouted);
-  CHECK(events[0].incarnation == incarnation);
-  co_await checker.stop();
-  co_await world.worker.drain(1s);
-  co_await server.drain(1s);
-}
-TEST_CASE("health checker: unknown until it passes, down after three failures, back after two passes") {
-  over_memory(checks);
-}
-
-Task<void> checks_tcp(Loop& loop) {
-  auto listener = std::move(loop.listen(Address::loopback(0)).value());
-  World world(loop);
-  HealthChecker checker(loop, *world.table, world.settings, 3, [&] { world.worker.refresh(); });
-  world.route(0, listener->address(), plane::Wanted::kServe, plane::Health::kUnknown);
-  checker.refresh();
-  co_await loop.sleep(1s);
-  CHECK(world.table->observed[0].verdict.load()->health == plane::Health::kUp);
-  listener.reset();
-  co_await loop.sleep(6s);
-  CHECK(world.table->observed[0].verdict.load()->health == plane::Health::kDown);
-  co_await checker.stop();
-  co_await world.worker.drain(1s);
-}
-TEST_CASE("health checker: without a path, accepting a connection is enough") { over_memory(checks_tcp); }
 
 }  // namespace
 }  // namespace nines::gateway

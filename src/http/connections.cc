@@ -1,5 +1,6 @@
 #include "http/connections.h"
 
+#include <algorithm>
 #include <array>
 
 namespace nines::http {
@@ -10,7 +11,7 @@ Connections::Connections(net::Loop& loop, std::size_t limit, Each each)
 void Connections::serve(std::unique_ptr<net::Listener> listener) { accepting_.start(accept(std::move(listener))); }
 
 Task<void> Connections::accept(std::unique_ptr<net::Listener> listener) {
-  while (true) {
+  while (!accepting_.scope().cancelled()) {
     auto stream = co_await listener->accept();
     if (!stream) {
       if (stream.error().code() == Code::kCancelled) co_return;
@@ -35,15 +36,29 @@ Task<bool> Connections::next_request(net::Stream& stream, MessageReader& reader,
     if (co_await Wait::run(stream).under(idle_)) co_return true;
     if (!draining_) co_return false;
   }
+  if (linger_ > 0s) {
+    stream.read_deadline(loop_.now() + std::min(linger_, keep_alive));
+    if (co_await Wait::run(stream).under(lingering_)) co_return true;
+  }
   // What has arrived is still answered, also what the loop will only hear of in its next turn.
   stream.read_deadline(loop_.now() + 1us);
   co_return co_await Wait::run(stream);
 }
 
-Task<void> Connections::drain(Duration patience) {
-  draining_ = true;
+Task<void> Connections::stop_accepting() {
   accepting_.cancel();
   co_await accepting_.join();
+}
+
+void Connections::close_idle() {
+  linger_ = 0s;
+  lingering_.cancel();
+}
+
+Task<void> Connections::drain(Patience patience) {
+  draining_ = true;
+  linger_ = patience.idle;
+  co_await stop_accepting();
   idle_.cancel();
   struct Watchdog {
     static Task<void> run(net::Loop& loop, Duration d, TaskGroup& group) {
@@ -51,7 +66,7 @@ Task<void> Connections::drain(Duration patience) {
     }
   };
   TaskGroup watchdog;
-  watchdog.start(Watchdog::run(loop_, patience, connections_));
+  watchdog.start(Watchdog::run(loop_, patience.begun, connections_));
   co_await connections_.join();
   watchdog.cancel();
   co_await watchdog.join();

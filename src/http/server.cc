@@ -1,16 +1,8 @@
 #include "http/server.h"
 
 #include "http/connections.h"
-#include "http/writer.h"
 
 namespace nines::http {
-
-Response error_response(int status, std::string_view message, std::string_view code) {
-  const std::string_view type = status >= 500   ? "server_error"
-                                : status == 429 ? "rate_limit_error"
-                                                : "invalid_request_error";
-  return {.status = status, .body = error_body(message, type, code)};
-}
 
 struct Server::State {
   State(net::Loop& l, Handler h, ServerLimits lim)
@@ -26,24 +18,12 @@ struct Server::State {
   Task<void> connection(std::unique_ptr<net::Stream> stream, bool refused);
   Task<bool> exchange(net::Stream& stream, MessageReader& reader, Request& request);
   Task<Result<Response>> read_and_handle(net::Stream& stream, MessageReader& reader, Request& request);
-  Task<Result<>> answer(net::Stream& stream, const Response& response, bool head_only, bool keep_alive);
+  Task<Result<>> answer(net::Stream& stream, const Response& response, AnswerTo to = {});
 };
-
-namespace {
-
-Response response_to(const Error& error) {
-  switch (error.code()) {
-    case Code::kTimedOut: return error_response(408, "the request did not arrive in time", "timeout");
-    case Code::kLimit: return error_response(431, error.message(), "head_too_large");
-    default: return error_response(400, "not a valid HTTP request: " + error.message(), "bad_request");
-  }
-}
-
-}  // namespace
 
 Task<void> Server::State::connection(std::unique_ptr<net::Stream> stream, bool refused) {
   if (refused) {
-    (void)co_await answer(*stream, error_response(503, "too many connections", "overloaded"), false, false);
+    (void)co_await answer(*stream, error_response(503, "too many connections", "overloaded"));
     co_return;
   }
   MessageReader reader(*stream, Side::kRequests, limits.head);
@@ -61,13 +41,16 @@ Task<bool> Server::State::exchange(net::Stream& stream, MessageReader& reader, R
   if (got && !*got) co_return false;
   if (!got && got.error().code() == Code::kClosed) co_return false;
   if (!got) {
-    (void)co_await answer(stream, response_to(got.error()), false, false);
+    (void)co_await answer(stream, response_to(got.error()));
     co_return false;
   }
   auto response = co_await read_and_handle(stream, reader, request);
   if (!response) co_return false;  // the client went away in the middle of its request
   const bool keep = request.head.keep_alive() && reader.message_done() && !connections.draining();
-  const auto answered = co_await answer(stream, *response, request.head.method() == "HEAD", keep);
+  const auto answered = co_await answer(stream, *response,
+                                        {.head_only = request.head.method() == "HEAD",
+                                         .keep_alive = keep,
+                                         .old_client = request.head.minor_version() == 0});
   if (!answered && answered.error().code() == Code::kTimedOut) stream.reset();
   co_return answered&& keep;
 }
@@ -94,22 +77,10 @@ Task<Result<Response>> Server::State::read_and_handle(net::Stream& stream, Messa
   co_return co_await handler(request);
 }
 
-Task<Result<>> Server::State::answer(net::Stream& stream, const Response& response, bool head_only, bool keep_alive) {
-  std::string head;
-  write_status_line(head, response.status);
-  write_field(head, "Date", http_date(loop.wall_now()));
-  if (response.status != 204) {
-    write_field(head, "Content-Type", response.content_type);
-    write_field(head, "Content-Length", response.body.size());
-  }
-  for (const auto& [name, value] : response.fields) {
-    if (is_field_value(value)) write_field(head, name, value);
-  }
-  if (!keep_alive) write_field(head, "Connection", "close");
-  end_head(head);
-  stream.write_deadline(loop.now() + limits.write_idle);
-  auto written = co_await stream.write({head, head_only ? std::string_view() : std::string_view(response.body)});
-  if (written && !keep_alive) co_await close_gently(stream);
+Task<Result<>> Server::State::answer(net::Stream& stream, const Response& response, AnswerTo to) {
+  to.write_idle = limits.write_idle;
+  auto written = co_await send_answer(stream, response, to);
+  if (written && !to.keep_alive) co_await close_gently(stream);
   co_return written;
 }
 

@@ -8,10 +8,9 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "base/task.h"
+#include "http/answer.h"
 #include "http/head.h"
 #include "http/reader.h"
 #include "net/loop.h"
@@ -24,16 +23,6 @@ struct Request {
   std::string body;
   net::Address peer;
 };
-
-struct Response {
-  int status = 200;
-  std::string content_type = "application/json";
-  std::string body;
-  std::vector<std::pair<std::string, std::string>> fields;
-};
-
-// {"error":…} with a type that fits the status; `code` is a short machine-readable word.
-Response error_response(int status, std::string_view message, std::string_view code);
 
 struct ServerLimits {
   ReadLimits head;

@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstring>
 #include <deque>
+#include <vector>
 
 #include "net/readiness_stream.h"
 
@@ -105,26 +106,36 @@ class MemoryStream final : public ReadinessStream {
 
 }  // namespace
 
+class MemoryListener;
+
+struct MemorySocket {
+  Address address;
+  std::deque<std::unique_ptr<Stream>> backlog;
+  std::vector<MemoryListener*> listeners;
+
+  void offer(std::unique_ptr<Stream> stream);
+};
+
 class MemoryListener final : public Listener {
  public:
-  MemoryListener(MemoryLoop& loop, Address address) : Listener(loop), memory_(loop), address_(address) {
-    memory_.listeners_[address_.text()] = this;
+  MemoryListener(Loop& loop, std::shared_ptr<MemorySocket> socket) : Listener(loop), socket_(std::move(socket)) {
+    socket_->listeners.push_back(this);
   }
-  ~MemoryListener() override { memory_.listeners_.erase(address_.text()); }
-  Address address() const override { return address_; }
+  ~MemoryListener() override { std::erase(socket_->listeners, this); }
+  Address address() const override { return socket_->address; }
 
-  void offer(std::unique_ptr<Stream> stream) {
-    backlog_.push_back(std::move(stream));
-    if (acceptor_ != nullptr) {
-      deliver(*acceptor_);
-      std::exchange(acceptor_, nullptr)->complete();
-    }
+  // REQUIRES: the backlog is not empty. False: nobody accepts here at present.
+  bool take() {
+    if (acceptor_ == nullptr) return false;
+    deliver(*acceptor_);
+    std::exchange(acceptor_, nullptr)->complete();
+    return true;
   }
 
  private:
   bool start(AcceptOp& op) override {
     INVARIANT(acceptor_ == nullptr);
-    if (backlog_.empty()) {
+    if (socket_->backlog.empty()) {
       acceptor_ = &op;
       return false;
     }
@@ -135,15 +146,20 @@ class MemoryListener final : public Listener {
     if (acceptor_ == &op) acceptor_ = nullptr;
   }
   void deliver(AcceptOp& op) {
-    op.result = std::move(backlog_.front());
-    backlog_.pop_front();
+    op.result = std::move(socket_->backlog.front());
+    socket_->backlog.pop_front();
   }
 
-  MemoryLoop& memory_;
-  Address address_;
+  std::shared_ptr<MemorySocket> socket_;
   AcceptOp* acceptor_ = nullptr;
-  std::deque<std::unique_ptr<Stream>> backlog_;
 };
+
+void MemorySocket::offer(std::unique_ptr<Stream> stream) {
+  backlog.push_back(std::move(stream));
+  for (MemoryListener* const listener : listeners) {
+    if (listener->take()) return;
+  }
+}
 
 std::pair<std::unique_ptr<Stream>, std::unique_ptr<Stream>> MemoryLoop::pair() {
   auto there = std::make_shared<Pipe>(), back = std::make_shared<Pipe>();
@@ -152,18 +168,29 @@ std::pair<std::unique_ptr<Stream>, std::unique_ptr<Stream>> MemoryLoop::pair() {
 }
 
 Task<Result<std::unique_ptr<Stream>>> MemoryLoop::connect(Address to, Duration) {
-  const auto found = listeners_.find(to.text());
-  if (found == listeners_.end()) co_return failure(Code::kRefused, "connect to " + to.text() + ": nobody listens");
+  const auto found = sockets_.find(to.text());
+  const auto socket = found == sockets_.end() ? nullptr : found->second.lock();
+  if (!socket) co_return failure(Code::kRefused, "connect to " + to.text() + ": nobody listens");
   auto [ours, theirs] = pair();
-  found->second->offer(std::move(theirs));
+  socket->offer(std::move(theirs));
   co_return std::move(ours);
 }
 
 Result<std::unique_ptr<Listener>> MemoryLoop::listen(const Address& at) {
   Address address = at;
   if (!address.is_unix() && address.port() == 0) address = Address::loopback(next_port_++);
-  if (listeners_.contains(address.text())) return failure(Code::kExists, address.text() + " is taken");
-  return std::make_unique<MemoryListener>(*this, address);
+  std::weak_ptr<MemorySocket>& socket = sockets_[address.text()];
+  if (!socket.expired()) return failure(Code::kExists, address.text() + " is taken");
+  auto fresh = std::make_shared<MemorySocket>();
+  fresh->address = address;
+  socket = fresh;
+  return std::make_unique<MemoryListener>(*this, std::move(fresh));
+}
+
+std::unique_ptr<Listener> MemoryLoop::share(const Address& at) {
+  auto socket = sockets_[at.text()].lock();
+  INVARIANT(socket);
+  return std::make_unique<MemoryListener>(*this, std::move(socket));
 }
 
 void MemoryLoop::advance(Duration d) {

@@ -13,7 +13,7 @@
 
 namespace nines::net {
 
-class MemoryListener;
+struct MemorySocket;
 
 class MemoryLoop final : public Loop {
  public:
@@ -24,6 +24,10 @@ class MemoryLoop final : public Loop {
   Task<Result<std::unique_ptr<Stream>>> connect(Address to, Duration timeout) override;
   Result<std::unique_ptr<Listener>> listen(const Address& at) override;
 
+  // Another listener on the address of one that exists, as processes share a socket: a connection goes to one that
+  // accepts, or waits for the first that does. REQUIRES: somebody listens there.
+  std::unique_ptr<Listener> share(const Address& at);
+
   // Two ends of one connection, for tests that need no listener.
   std::pair<std::unique_ptr<Stream>, std::unique_ptr<Stream>> pair();
 
@@ -31,12 +35,11 @@ class MemoryLoop final : public Loop {
   void advance(Duration d);
 
  private:
-  friend class MemoryListener;
   bool poll(Instant until) override;
 
   std::size_t capacity_;
   std::uint16_t next_port_ = 1;
-  std::map<std::string, MemoryListener*> listeners_;
+  std::map<std::string, std::weak_ptr<MemorySocket>> sockets_;  // each lives as long as its listeners
 };
 
 }  // namespace nines::net

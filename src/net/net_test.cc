@@ -10,6 +10,7 @@
 #include <doctest/doctest.h>
 
 #include "base/random.h"
+#include "base/test_support.h"
 #include "net/epoll_loop.h"
 #include "net/memory_loop.h"
 #include "net/test_support.h"
@@ -289,6 +290,42 @@ TEST_CASE("epoll loop: two loops share one listening socket, and every connectio
   CHECK(accepted == kConnections);
 }
 
+// Every connection is made once the one before was taken, so that all loops wait: whose turn it is, is the kernel's
+// choice, and without going to the end of its queue one loop would get them all.
+TEST_CASE("epoll loop: connections spread over the loops that share a socket") {
+  constexpr std::size_t kLoops = 3;
+  constexpr int kConnections = 300;
+  Fd fd = std::move(open_listener(Address::loopback(0)).value());
+  struct Lane {
+    EpollLoop loop;
+    Address at;
+    std::atomic<int> taken = 0;
+    std::thread thread;
+    Task<void> accept(std::unique_ptr<Listener> listener) {
+      while (co_await listener->accept()) ++taken;
+    }
+  };
+  std::array<Lane, kLoops> lanes;
+  for (Lane& lane : lanes) {
+    auto listener = lane.loop.adopt_listener(fd.get());
+    lane.at = listener->address();
+    lane.loop.start(lane.accept(std::move(listener)));
+  }
+  for (Lane& lane : lanes) lane.thread = std::thread([&lane] { lane.loop.run(); });
+  const auto taken = [&] { return lanes[0].taken + lanes[1].taken + lanes[2].taken; };
+  const Address at = lanes[0].at;
+  for (int i = 0; i < kConnections; ++i) {
+    Fd client(::socket(at.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+    REQUIRE(::connect(client.get(), at.get(), at.length()) == 0);
+    REQUIRE(nines::testing::eventually([&] { return taken() > i; }));
+  }
+  for (Lane& lane : lanes) lane.loop.post([&lane] { lane.loop.stop(); });
+  for (Lane& lane : lanes) {
+    lane.thread.join();
+    CHECK(lane.taken >= kConnections / 10);
+  }
+}
+
 TEST_CASE("address: what it understands, and how it writes it back") {
   for (const char* same : {"127.0.0.1:8000", "[::1]:8000", "0.0.0.0:0", "unix:/tmp/x.sock"}) {
     CHECK(Address::parse(same).value().text() == same);
@@ -346,6 +383,34 @@ TEST_CASE("timers: fire in order whatever was armed, moved and disarmed before")
     }
     CHECK(queue.size() == 0);
   }
+}
+
+// Re-arms itself for the very moment it fires at.
+class Insisting final : public Timer {
+ public:
+  explicit Insisting(TimerQueue& q) : queue_(q) {}
+  int fired = 0;
+
+ private:
+  void on_timer() override {
+    ++fired;
+    queue_.arm(*this, due());
+  }
+  TimerQueue& queue_;
+};
+
+TEST_CASE("timers: not a nanosecond early, at the moment itself, and once in one go") {
+  TimerQueue queue;
+  queue.fire(Instant{1h});  // nothing is armed
+  Insisting timer(queue);
+  queue.arm(timer, Instant{10ms});
+  CHECK(queue.next() == Instant{10ms});
+  queue.fire(Instant{10ms - 1ns});
+  CHECK(timer.fired == 0);
+  queue.fire(Instant{10ms});
+  CHECK(timer.fired == 1);
+  queue.fire(Instant{10ms});
+  CHECK(timer.fired == 2);
 }
 
 }  // namespace

@@ -6,11 +6,12 @@
 namespace nines::plane {
 
 std::size_t latency_bucket(Duration latency) {
-  // Four buckets per power of two: the exponent and the two bits below the leading one, linear in between.
-  const auto us = latency < 1us ? 1ULL : static_cast<unsigned long long>(latency / 1us);
-  const auto exponent = static_cast<std::size_t>(std::bit_width(us) - 1);
-  const std::size_t quarter = exponent >= 2 ? (us >> (exponent - 2)) & 3U : (us << (2 - exponent)) & 3U;
-  return std::min(exponent * 4 + quarter, kLatencyBuckets - 1);
+  // Four buckets per power of two: the exponent and the two bits below the leading one, linear in between. In quarters
+  // of a microsecond the leading one always has two bits below it.
+  const auto quarters = latency < 1us ? 4ULL : static_cast<unsigned long long>(latency / 250ns);
+  const auto exponent = static_cast<std::size_t>(std::bit_width(quarters) - 1);
+  const std::size_t quarter = (quarters >> (exponent - 2)) & 3U;
+  return std::min((exponent - 2) * 4 + quarter, kLatencyBuckets - 1);
 }
 
 Duration latency_bound(std::size_t bucket) {

@@ -144,15 +144,16 @@ Result<ForeignTable> ForeignTable::attach(const Fd& fd) {
 }
 
 ForeignTable::ForeignTable(ForeignTable&& other) noexcept
-    : memory_(std::exchange(other.memory_, nullptr)), size_(other.size_) {}
+    : memory_(std::exchange(other.memory_, nullptr)), size_(other.size_), added_(std::move(other.added_)) {}
 
 ForeignTable::~ForeignTable() {
   if (memory_ != nullptr) ::munmap(const_cast<std::byte*>(memory_), size_);
 }
 
-void ForeignTable::add_counters_to(Table& table) const {
+void ForeignTable::add_counters_to(Table& table) {
   const auto old_fields = fields_of(memory_, size_);
   auto* const fresh = reinterpret_cast<std::byte*>(&table);
+  std::size_t walked = 0;
   for (const Field& to : fields_of(fresh, sizeof table)) {
     if (std::ranges::find(kNumberings, std::string_view(to.name)) != std::end(kNumberings)) continue;
     const Field* const from = find(old_fields, to.name);
@@ -162,7 +163,10 @@ void ForeignTable::add_counters_to(Table& table) const {
         const auto* const old = number_at(memory_, size_, *from, group, i);
         const auto* const counter = number_at(fresh, sizeof table, to, group, i);
         if (old == nullptr || counter == nullptr) continue;
-        const_cast<std::atomic<std::uint64_t>*>(counter)->fetch_add(old->load(std::memory_order_relaxed));
+        if (walked == added_.size()) added_.push_back(0);
+        const std::uint64_t value = old->load(std::memory_order_relaxed);
+        const std::uint64_t before = std::exchange(added_[walked++], value);
+        const_cast<std::atomic<std::uint64_t>*>(counter)->fetch_add(value - before);
       }
     }
   }

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "base/error.h"
 #include "base/fd.h"
@@ -134,7 +135,11 @@ struct Header {
   std::atomic<std::uint32_t> gateway_serving = 0;  // by the gateway: its pid, while it accepts connections
   std::atomic<std::uint32_t> dashboard_port = 0;   // by the keeper: where its page is, 0: nowhere
   std::atomic<std::uint64_t> log_taken = 0;        // by the keeper: events up to this number are in the ledger
-  std::atomic<std::uint64_t> log_lost = 0;         // events that were overwritten before anybody took them
+  std::atomic<std::uint64_t> log_lost = 0;         // by the keeper: events it did not get, since they were overwritten
+  std::atomic<std::uint32_t> stopping = 0;         // by the supervisor: the service goes down, whoever supervises it
+  std::atomic<std::uint32_t> ever_ready = 0;       // by the supervisor: so it is never given up
+  std::atomic<std::uint32_t> announced = 0;        // by the supervisor: it was said that the service is up
+  std::atomic<std::uint32_t> carried = 0;          // by the supervisor: the counters of the table before are in this one
 
   // What the supervisor tells the anchor before it exits; anything else than 0 is read once.
   enum class Leave : std::uint32_t {
@@ -193,8 +198,8 @@ class ForeignTable {
   ForeignTable& operator=(ForeignTable&&) = delete;
   ~ForeignTable();
 
-  // Adds its counters to those of the same name, group by group. Call it once nobody writes to it any more.
-  void add_counters_to(Table& table) const;
+  // Adds its counters to those of the same name, group by group; called again, what they have grown by since.
+  void add_counters_to(Table& table);
   // Lets the table's numberings (incarnations, epochs, events) go on behind its own, so that none is given twice.
   void continue_numbers_in(Table& table) const;
 
@@ -202,6 +207,7 @@ class ForeignTable {
   ForeignTable(const std::byte* memory, std::size_t size) : memory_(memory), size_(size) {}
   const std::byte* memory_;
   std::size_t size_;
+  std::vector<std::uint64_t> added_;  // in the order of the walk
 };
 
 // Copies text into a fixed field: cut to fit, ended with NUL.

@@ -50,6 +50,10 @@ Bound try_ipv6(std::uint16_t port) {
 
 PortAllocator::PortAllocator(std::uint64_t seed) : slots_(kPorts), next_(Random(seed).below(kPorts)) {}
 
+void PortAllocator::claim(std::uint16_t port) {
+  if (in_range(port)) slots_[slot_of(port)].free_at = Instant::never();
+}
+
 std::optional<std::uint16_t> PortAllocator::take(Instant now) {
   for (std::size_t tried = 0; tried < kPorts; ++tried) {
     const std::size_t at = next_;

@@ -25,6 +25,8 @@ class PortAllocator {
   // and, if it is not, gives it back and takes another.
   std::optional<std::uint16_t> take(Instant now);
   void give_back(std::uint16_t port, Instant now);  // REQUIRES taken
+  // Taken already, by a process that is adopted. A port outside the range is not ours to keep a book of.
+  void claim(std::uint16_t port);
   // Never handed out from now on: the gateway's own listeners, ports named in the configuration. Any port.
   void exclude(std::uint16_t port);
 

@@ -263,7 +263,9 @@ Process::Process(pid_t pid, Fd pidfd) : pid_(pid), pidfd_(std::move(pidfd)) {
 }
 
 Result<> Process::signal(int number) {
-  if (reaped_) return {};
+  // What is no child of ours may have been reaped by its parent since we looked; the number of its group would be
+  // somebody else's only after all others were used.
+  if (reaped_ || (!child_ && send_through(pidfd_, 0) != 0)) return {};
   if (::kill(-pid_, number) != 0 && errno != ESRCH)
     return failure(
         os_error(errno, "send signal " + std::to_string(number) + " to process group " + std::to_string(pid_)));
@@ -272,15 +274,31 @@ Result<> Process::signal(int number) {
 }
 
 void Process::kill_group() {
-  if (reaped_) return;
+  if (reaped_ || (!child_ && send_through(pidfd_, 0) != 0)) return;
   ::kill(-pid_, SIGKILL);
   // What forks while we look is found by the next walk; a fork bomb is left to its limits.
   for (int walk = 0; walk < 5 && kill_session_once(pid_); ++walk) {
   }
 }
 
-std::optional<Exit> Process::try_reap() {
+Result<Process> Process::adopt(pid_t pid, std::uint64_t start_time) {
+  Fd pidfd(pidfd_open(pid));
+  // Looked at after the pidfd holds it fast.
+  const auto stat = read_process_stat(pid);
+  if (!pidfd || !stat || stat->dead() || stat->start_time != start_time)
+    return failure(Code::kNotFound, "process " + std::to_string(pid) + " is gone");
+  Process process(pid, std::move(pidfd));
+  process.child_ = stat->parent == ::getpid();
+  return process;
+}
+
+std::optional<Exit> Process::look() {
   if (reaped_) return std::nullopt;
+  if (!child_) {
+    const auto stat = read_process_stat(pid_);
+    if (stat && !stat->dead() && stat->start_time == start_time_) return std::nullopt;
+    return Exit{};
+  }
   siginfo_t info{};
   if (wait_for(pidfd_, info, WNOHANG | WNOWAIT) != 0) {
     if (send_through(pidfd_, 0) == 0 || errno != ESRCH) return std::nullopt;
@@ -289,10 +307,20 @@ std::optional<Exit> Process::try_reap() {
   }
   if (info.si_pid == 0) return std::nullopt;
   kill_group();  // before reaping: afterwards nothing holds the number of the group
-  info = {};
-  const bool ours = wait_for(pidfd_, info, WNOHANG) == 0 && info.si_pid == pid_;
+  return exit_of(info);
+}
+
+void Process::reap() {
+  if (reaped_) return;
+  siginfo_t info{};
+  if (child_) wait_for(pidfd_, info, WNOHANG);
   reaped_ = true;
-  return ours ? exit_of(info) : Exit{};
+}
+
+std::optional<Exit> Process::try_reap() {
+  const auto exit = look();
+  if (exit) reap();
+  return exit;
 }
 
 Result<Process> spawn(const Command& command) {

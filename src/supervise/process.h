@@ -66,6 +66,10 @@ std::string text(const Exit& exit);
 // Dropping a Process neither kills nor reaps it: replicas survive their supervisor.
 class Process {
  public:
+  // A process that runs already, child of somebody else: what a supervisor's successor goes on with. kNotFound when it
+  // is gone or a zombie, or the pid is another process's by now.
+  static Result<Process> adopt(pid_t pid, std::uint64_t start_time);
+
   pid_t pid() const { return pid_; }          // also the id of its group and session
   int pidfd() const { return pidfd_.get(); }  // readable once it has exited
   // Clock ticks since boot, field 22 of /proc/PID/stat. (pid, start time) names a process for ever; a pid alone does
@@ -76,9 +80,17 @@ class Process {
   // Nothing happens when the leader was reaped. Errors: kRefused when it changed its user.
   Result<> signal(int number);
 
-  // The exit, once, when the leader has ended. What it leaves behind in its group and session is killed first, as the
-  // end of a container's first process ends the container: two incarnations never run at once.
+  // How the leader ended, once it has. What it leaves behind in its group and session is killed, as the end of a
+  // container's first process ends the container: two incarnations never run at once. A child stays a zombie until
+  // reap(), so that who dies in between leaves the exit for a successor to find. kUnknown when it is no child of ours:
+  // only its parent can know.
+  std::optional<Exit> look();
+  // Forgets it, after look() has told how it ended.
+  void reap();
+  // Both at once.
   std::optional<Exit> try_reap();
+
+  bool is_child() const { return child_; }
 
   // SIGKILL to every member of its group and of its session. Nothing when the leader was reaped (try_reap did it).
   void kill_group();
@@ -92,6 +104,7 @@ class Process {
   pid_t pid_;
   Fd pidfd_;
   std::uint64_t start_time_ = 0;
+  bool child_ = true;
   bool reaped_ = false;
 };
 

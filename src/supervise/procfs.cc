@@ -50,7 +50,8 @@ std::optional<ProcessStat> read_process_stat(pid_t pid) {
 
   ProcessStat stat;
   stat.state = line.front();
-  if (!skip_or_read(line, 2, stat.group)) return std::nullopt;        // field 5
+  if (!skip_or_read(line, 1, stat.parent)) return std::nullopt;       // field 4
+  if (!skip_or_read(line, 1, stat.group)) return std::nullopt;        // field 5
   if (!skip_or_read(line, 1, stat.session)) return std::nullopt;      // field 6
   if (!skip_or_read(line, 16, stat.start_time)) return std::nullopt;  // field 22
   return stat;

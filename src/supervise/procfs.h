@@ -12,6 +12,7 @@ namespace nines::supervise {
 
 struct ProcessStat {
   char state = 0;  // 'Z' is a zombie, which counts as dead
+  pid_t parent = 0;
   pid_t group = 0;
   pid_t session = 0;
   std::uint64_t start_time = 0;  // clock ticks since boot

@@ -36,6 +36,38 @@ Replica::Replica(ReplicaLimits limits, Instant now, bool wanted) : limits_(limit
   if (wanted_) spawn_at_once(now);
 }
 
+void Replica::resume(const ReplicaMemory& memory, bool has_process, Instant now) {
+  wanted_ = memory.wanted;
+  restarts_ = memory.restarts;
+  crashes_in_row_ = memory.crashes_in_row;
+  crashed_ = memory.crashes_in_row > 0;
+  if (!has_process) {
+    // Whatever was left of a pause is forgiven: the crash loop itself is not.
+    enter(wanted_ ? State::kWaiting : State::kStopped, wanted_ ? Order::kSpawn : Order::kNone,
+          wanted_ ? now : Instant::never());
+    return;
+  }
+  ++incarnation_;
+  crashed_ = false;
+  spawned_at_ = memory.spawned;
+  listening_ = memory.listening;
+  ordered_ = memory.ordered;
+  switch (memory.state) {
+    case State::kReady:
+    case State::kUnready:
+      enter(memory.state, Order::kNone, Instant::never());
+      settled_at_ = memory.since + limits_.settled_after;
+      break;
+    // How long it has been so, only the one before knew: it gets the whole time again.
+    case State::kDraining: enter(State::kDraining, Order::kTerminate, now + limits_.drain_wait); break;
+    case State::kStopping: enter(State::kStopping, Order::kKill, now + limits_.stop_grace); break;
+    case State::kWaiting:  // killed between the fork and its note
+    case State::kStopped:
+    case State::kStarting: enter(State::kStarting, Order::kKill, std::max(now, spawned_at_ + limits_.startup)); break;
+  }
+  if (!wanted_ && !ordered_) begin_stop(now);
+}
+
 void Replica::on_spawned(Instant now) {
   INVARIANT(spawn_is_out());
   ++incarnation_;

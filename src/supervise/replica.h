@@ -66,10 +66,26 @@ struct ReplicaLimits {
   Duration settled_after = 60s;  // ready this long without a break: the next crash is a new story
 };
 
+// What is to be known of a replica to go on with it: a supervisor leaves it behind, its successor resumes from it.
+struct ReplicaMemory {
+  State state = State::kWaiting;
+  bool wanted = true;
+  bool ordered = false;
+  bool listening = false;
+  int crashes_in_row = 0;
+  std::uint64_t restarts = 0;
+  Instant spawned{};
+  Instant since{};  // in this state
+};
+
 class Replica {
  public:
   // `wanted` false: a person stopped it before this supervisor began, and that wish persists.
   Replica(ReplicaLimits limits, Instant now, bool wanted = true);
+
+  // Goes on where another supervisor was: `has_process` says whether the process is still known (it may have ended
+  // since: then on_exit() follows). REQUIRES that nothing happened to this machine yet.
+  void resume(const ReplicaMemory& memory, bool has_process, Instant now);
 
   // Events. `jitter` is uniform in [0, 1) and comes from the owner's seeded Random.
   void on_spawned(Instant now);                      // REQUIRES an unanswered kSpawn
@@ -96,6 +112,9 @@ class Replica {
   bool wants_route() const;
   std::uint64_t incarnation() const { return incarnation_; }  // 1 is the first process
   std::uint64_t restarts() const { return restarts_; }        // crashes that were followed by a new process
+  int crashes_in_row() const { return crashes_in_row_; }
+  bool ordered() const { return ordered_; }
+  bool listening() const { return listening_; }
 
  private:
   void enter(State state, Order order, Instant at);

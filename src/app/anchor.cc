@@ -1,0 +1,234 @@
+#include "app/anchor.h"
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+
+#include "app/process_contract.h"
+#include "net/epoll_loop.h"
+#include "plane/plane.h"
+
+namespace nines::app {
+namespace {
+
+using plane::EventKind;
+using Leave = plane::Header::Leave;
+
+constexpr Duration kSettled = 5s;
+constexpr Duration kFirstPause = 25ms;
+constexpr Duration kLastPause = 2s;
+
+// Strings and the pointers execve() wants, made once.
+class Words {
+ public:
+  explicit Words(std::vector<std::string> words) : words_(std::move(words)) {
+    for (std::string& word : words_) pointers_.push_back(word.data());
+    pointers_.push_back(nullptr);
+  }
+  char* const* get() { return pointers_.data(); }
+
+ private:
+  std::vector<std::string> words_;
+  std::vector<char*> pointers_;
+};
+
+std::vector<std::string> command(const char* part, const std::vector<std::string>& arguments) {
+  std::vector<std::string> words = {"nines", part};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  return words;
+}
+
+std::vector<std::string> environment(const std::string& tag) {
+  std::vector<std::string> variables;
+  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
+    if (!std::string_view(*entry).starts_with("NINES_TAG=")) variables.emplace_back(*entry);
+  }
+  variables.push_back("NINES_TAG=" + tag);
+  return variables;
+}
+
+class Anchor {
+ public:
+  Anchor(plane::Plane table, const std::vector<std::string>& arguments)
+      : table_(std::move(table)),
+        supervisor_(command("internal-supervisor", arguments)),
+        successor_(command("internal-anchor", arguments)),
+        environment_(environment(arguments.front())) {}
+
+  int run() {
+    for (const int number : {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT}) sigaddset(&signals_, number);
+    ::sigprocmask(SIG_SETMASK, &signals_, nullptr);
+    ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+    write_part(table_->anchor, ::getpid());
+    note(EventKind::kAnchorStarted, ::getpid(), 0);
+    wait_for_predecessor();
+    start_at_ = now();
+    while (true) {
+      reap();
+      if (pid_ == 0) {
+        const Leave leave = table_->header.leave.exchange(Leave::kDied);
+        if (leave == Leave::kEnded) return static_cast<int>(table_->header.exit_status.load());
+        if (leave == Leave::kSucceeded) become_successor();
+        if (now() >= start_at_) start();
+      }
+      hear();
+    }
+  }
+
+ private:
+  static Instant now() { return net::boot_time(); }
+
+  // The supervisor that we were called by, since its anchor had died, leaves once it hears that we are here.
+  static void wait_for_predecessor() {
+    char byte = 1;
+    if (::send(kHandover, &byte, 1, MSG_NOSIGNAL) != 1) return;  // there is none
+    constexpr timeval kPatience{.tv_sec = 10, .tv_usec = 0};
+    ::setsockopt(kHandover, SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof kPatience);
+    while (::recv(kHandover, &byte, 1, 0) > 0) {
+    }
+    const int nothing = ::open("/dev/null", O_RDWR);
+    ::dup2(nothing, kHandover);
+    ::close(nothing);
+  }
+
+  void start() {
+    started_at_ = now();
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      ::setsid();  // Ctrl-C at a terminal reaches it through us, once
+      // Signals stay blocked until it hears them itself.
+      ::execve("/proc/self/exe", supervisor_.get(), environment_.get());
+      ::_exit(127);
+    }
+    if (pid_ < 0) {
+      pid_ = 0;
+      start_at_ = now() + kLastPause;
+      return;
+    }
+    write_part(table_->supervisor, pid_);
+    if (const int number = std::exchange(unheard_, 0); number != 0) ::kill(pid_, number);
+  }
+
+  // Same process, same children, same descriptors. Returns when that program cannot be executed.
+  void become_successor() {
+    ::execve(table_->header.successor, successor_.get(), environment_.get());
+    note(EventKind::kAnchorStarted, ::getpid(), 0, "the new program cannot be executed; the old one goes on");
+  }
+
+  // Blocks until a signal comes, or a supervisor is to be started.
+  void hear() {
+    const Duration wait = pid_ != 0 ? Duration(1h) : std::max<Duration>(start_at_ - now(), 0ns);
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(wait);
+    const timespec limit{.tv_sec = seconds.count(), .tv_nsec = (wait - seconds).count()};
+    const int number = ::sigtimedwait(&signals_, nullptr, &limit);
+    if (number != SIGTERM && number != SIGINT && number != SIGQUIT) return;
+    const int forwarded = number == SIGQUIT ? SIGTERM : number;
+    if (pid_ != 0) {
+      ::kill(pid_, forwarded);  // it is our child and not reaped, so it is still the same process
+    } else {
+      unheard_ = forwarded;
+    }
+  }
+
+  void reap() {
+    while (true) {
+      siginfo_t info{};
+      if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) return;
+      const bool supervisor = info.si_pid == pid_;
+      supervisor ? supervisor_ended(info) : orphan_ended(info);
+      siginfo_t reaped{};
+      ::waitid(P_PID, static_cast<id_t>(info.si_pid), &reaped, WEXITED | WNOHANG);
+      if (!supervisor) net::Doorbell::ring(kBellToSupervisor);
+    }
+  }
+
+  void supervisor_ended(const siginfo_t& info) {
+    pid_ = 0;
+    quick_ends_ = now() - started_at_ >= kSettled ? 0 : quick_ends_ + 1;
+    const int doubled = std::clamp(quick_ends_ - 2, 0, 10);
+    start_at_ = now() + (quick_ends_ <= 1 ? 0ns : std::min<Duration>(kFirstPause * (1 << doubled), kLastPause));
+    char how[48];
+    if (info.si_code == CLD_EXITED) {
+      std::snprintf(how, sizeof how, "exit status %d", info.si_status);
+    } else {
+      std::snprintf(how, sizeof how, "killed by SIG%s (%d)", ::sigabbrev_np(info.si_status), info.si_status);
+    }
+    const bool died = table_->header.leave == Leave::kDied;
+    note(EventKind::kSupervisorExited, info.si_pid, died ? 1 : 0, how);
+    table_->supervisor.store({.pid = 0, .starts = starts_, .since_ns = now().since_boot.count()});
+  }
+
+  // What lost its parent: a replica or a helper of a supervisor that died, or what one of them left behind.
+  void orphan_ended(const siginfo_t& info) {
+    const auto pid = static_cast<std::uint32_t>(info.si_pid);
+    for (const auto& record : table_->routes) {
+      const auto route = record.load();
+      // As long as it is a zombie nobody else can have its group's number.
+      if (route && route->pid == pid && ::getpgid(info.si_pid) == info.si_pid) ::kill(-info.si_pid, SIGKILL);
+    }
+    table_->anchor_events.push({.at_ns = now().since_boot.count(),
+                                .kind = EventKind::kReaped,
+                                .pid = pid,
+                                .a = info.si_code,
+                                .b = info.si_status});
+  }
+
+  void write_part(plane::Seqlock<plane::Part>& part, pid_t pid) {
+    const auto before = part.load();
+    starts_ = (before ? before->starts : 0) + 1;
+    part.store({.pid = static_cast<std::uint32_t>(pid), .starts = starts_, .since_ns = now().since_boot.count()});
+  }
+
+  void note(EventKind kind, pid_t pid, std::int64_t unasked, const char* text = "") {
+    plane::Event event{
+        .at_ns = now().since_boot.count(), .kind = kind, .pid = static_cast<std::uint32_t>(pid), .b = unasked};
+    event.set_text(text);
+    table_->anchor_events.push(event);
+  }
+
+  plane::Plane table_;
+  Words supervisor_, successor_, environment_;
+  sigset_t signals_{};
+  pid_t pid_ = 0;  // the supervisor's
+  std::uint32_t starts_ = 0;
+  Instant started_at_{};
+  Instant start_at_{};
+  int quick_ends_ = 0;
+  int unheard_ = 0;  // a signal that came while there was no supervisor
+};
+
+// The table we were left with; a fresh one when it has another layout, the old one beside it.
+Result<plane::Plane> table_for_us() {
+  auto table = plane::Plane::attach(Fd(::fcntl(kPlane, F_DUPFD_CLOEXEC, kFirstListener)));
+  if (table || table.error().code() != Code::kExists) return table;
+  auto old = plane::ForeignTable::attach(Fd(::fcntl(kPlane, F_DUPFD_CLOEXEC, kFirstListener)));
+  if (!old) return failure(std::move(old.error()));
+  auto fresh = plane::Plane::create();
+  if (!fresh) return fresh;
+  old->continue_numbers_in(**fresh);
+  ::dup2(kPlane, kOldPlane);
+  ::dup2(fresh->fd(), kPlane);
+  return fresh;
+}
+
+}  // namespace
+
+int anchor_main(const std::vector<std::string>& arguments) {
+  ::prctl(PR_SET_NAME, "nines-anchor");
+  auto table = arguments.size() > 1 ? table_for_us() : failure(Code::kInvalid, "this is a part of `nines up`");
+  if (!table) {
+    std::fprintf(stderr, "nines anchor: %s\n", table.error().text().c_str());
+    return 1;
+  }
+  return Anchor(std::move(*table), arguments).run();
+}
+
+}  // namespace nines::app

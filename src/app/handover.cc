@@ -1,0 +1,157 @@
+#include "app/handover.h"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <fstream>
+#include <sstream>
+
+namespace nines::app {
+namespace {
+
+constexpr std::size_t kDescriptorsMax = 64;
+
+union Control {
+  cmsghdr header;
+  char bytes[CMSG_SPACE(kDescriptorsMax * sizeof(int))];
+};
+
+Result<sockaddr_un> address_of(const std::string& path) {
+  sockaddr_un address{.sun_family = AF_UNIX, .sun_path = ""};
+  if (path.size() >= sizeof address.sun_path) return failure(Code::kInvalid, path + " is too long for a socket");
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  return address;
+}
+
+Result<Fd> make_socket(int flags) {
+  Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0));
+  if (!fd) return failure(os_error(errno, "make a socket"));
+  return fd;
+}
+
+// To somebody who is us anyway: the same user.
+bool is_same_user(int connection) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  return ::getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == ::geteuid();
+}
+
+bool send_descriptors(int connection, const std::vector<int>& descriptors) {
+  INVARIANT(descriptors.size() <= kDescriptorsMax);
+  Control control{};
+  pid_t pid = ::getpid();
+  iovec data{.iov_base = &pid, .iov_len = sizeof pid};
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = control.bytes;
+  message.msg_controllen = CMSG_SPACE(descriptors.size() * sizeof(int));
+  cmsghdr* const header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(descriptors.size() * sizeof(int));
+  std::memcpy(CMSG_DATA(header), descriptors.data(), descriptors.size() * sizeof(int));
+  return ::sendmsg(connection, &message, MSG_NOSIGNAL) == sizeof pid;
+}
+
+struct Received {
+  std::vector<Fd> descriptors;
+  pid_t pid = 0;
+};
+
+Result<Received> receive_descriptors(int connection) {
+  Control control{};
+  Received received;
+  iovec data{.iov_base = &received.pid, .iov_len = sizeof received.pid};
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = control.bytes;
+  message.msg_controllen = sizeof control.bytes;
+  const ssize_t size = ::recvmsg(connection, &message, MSG_CMSG_CLOEXEC);
+  if (size == 0) return failure(Code::kRefused, "its anchor lives: there is nothing to take over");
+  if (size < 0) return failure(os_error(errno, "receive the service's descriptors"));
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    const std::size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    std::vector<int> numbers(count);
+    std::memcpy(numbers.data(), CMSG_DATA(header), count * sizeof(int));
+    for (const int number : numbers) received.descriptors.emplace_back(number);
+  }
+  if (size != sizeof received.pid || (message.msg_flags & MSG_CTRUNC) != 0)
+    return failure(Code::kProtocol, "the service's descriptors came incomplete");
+  return received;
+}
+
+// What the replicas' secrets are read from: that of the one before, not that of whoever types `nines upgrade`.
+std::vector<std::string> environment_of(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/environ", std::ios::binary);
+  std::vector<std::string> variables;
+  for (std::string variable; std::getline(file, variable, '\0');) variables.push_back(variable);
+  return variables;
+}
+
+}  // namespace
+
+Result<Estate> take_over(const Paths& paths, Duration patience) {
+  auto address = address_of(paths.handover_socket());
+  if (!address) return failure(std::move(address.error()));
+  auto connection = make_socket(0);
+  if (!connection) return failure(std::move(connection.error()));
+  const auto seconds = std::chrono::ceil<std::chrono::seconds>(patience);
+  const timeval limit{.tv_sec = seconds.count(), .tv_usec = 0};
+  ::setsockopt(connection->get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  if (::connect(connection->get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0)
+    return failure(Code::kUnavailable, "nobody answers at " + paths.handover_socket());
+  auto received = receive_descriptors(connection->get());
+  if (!received) return failure(std::move(received.error()));
+  auto estate = from_order(std::move(received->descriptors));
+  if (!estate) return estate;
+  estate->environment = environment_of(received->pid);
+  estate->handover = std::move(*connection);
+  return estate;
+}
+
+Result<> Handover::open(const std::string& path) {
+  auto address = address_of(path);
+  if (!address) return failure(std::move(address.error()));
+  auto socket = make_socket(SOCK_NONBLOCK);
+  if (!socket) return failure(std::move(socket.error()));
+  ::unlink(path.c_str());
+  if (::bind(socket->get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0 ||
+      ::listen(socket->get(), 8) != 0)
+    return failure(os_error(errno, "listen on " + path));
+  socket_ = std::move(*socket);
+  return {};
+}
+
+Task<void> Handover::serve() {
+  net::FdEvent called(loop_, socket_.get());
+  do {
+    while (true) {
+      Fd connection(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+      if (!connection) break;
+      conversations_.start(converse(std::move(connection)));
+    }
+  } while (co_await called.readable());
+  conversations_.cancel();
+  co_await conversations_.join();
+}
+
+Task<void> Handover::converse(Fd connection) {
+  if (!hooks_.wanted() || !is_same_user(connection.get())) co_return;
+  net::FdEvent said(loop_, connection.get());
+  if (!send_descriptors(connection.get(), hooks_.descriptors())) co_return;
+  char byte = 0;
+  ssize_t size = 0;
+  while ((size = ::recv(connection.get(), &byte, 1, 0)) < 0 && errno == EAGAIN) {
+    if (!co_await said.readable()) co_return;
+  }
+  if (size != 1 || !hooks_.wanted()) co_return;
+  successor_ = std::move(connection);
+  hooks_.taken();
+}
+
+}  // namespace nines::app

@@ -1,0 +1,150 @@
+#include "app/state_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <boost/json.hpp>
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "base/fd.h"
+#include "base/text.h"
+
+namespace nines::app {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::uint64_t kVersion = 1;
+
+json::object to_json(const SavedReplica& replica) {
+  const plane::Route& r = replica.route;
+  return {{"name", r.name},
+          {"held", r.held != 0},
+          {"held_by", replica.held_by},
+          {"incarnation", r.incarnation},
+          {"pid", r.pid},
+          {"start_time", r.start_time},
+          {"port", r.port},
+          {"ipv6", r.ipv6 != 0},
+          {"state", r.state},
+          {"listening", r.listening != 0},
+          {"ordered", r.ordered != 0},
+          {"restarts", r.restarts},
+          {"crashes_in_row", r.crashes_in_row},
+          {"since_ns", r.since_ns},
+          {"spawned_ns", r.spawned_ns}};
+}
+
+// Throws what Boost.JSON throws when a key is missing or of another type: the file is torn then, whatever it says.
+SavedReplica replica_of(const json::object& o) {
+  SavedReplica replica{.route = {}, .held_by = std::string(o.at("held_by").as_string())};
+  plane::Route& r = replica.route;
+  plane::set_field(r.name, std::string(o.at("name").as_string()));
+  r.held = o.at("held").as_bool() ? 1 : 0;
+  r.incarnation = o.at("incarnation").to_number<std::uint64_t>();
+  r.pid = o.at("pid").to_number<std::uint32_t>();
+  r.start_time = o.at("start_time").to_number<std::uint64_t>();
+  r.port = o.at("port").to_number<std::uint16_t>();
+  r.ipv6 = o.at("ipv6").as_bool() ? 1 : 0;
+  r.state = o.at("state").to_number<std::uint8_t>();
+  r.listening = o.at("listening").as_bool() ? 1 : 0;
+  r.ordered = o.at("ordered").as_bool() ? 1 : 0;
+  r.restarts = o.at("restarts").to_number<std::uint64_t>();
+  r.crashes_in_row = o.at("crashes_in_row").to_number<std::uint32_t>();
+  r.since_ns = o.at("since_ns").to_number<std::int64_t>();
+  r.spawned_ns = o.at("spawned_ns").to_number<std::int64_t>();
+  return replica;
+}
+
+Result<SavedState> parse(const std::string& text, const std::string& path) try {
+  const json::object o = json::parse(text).as_object();
+  if (o.at("version").to_number<std::uint64_t>() != kVersion)
+    return failure(Code::kInvalid, path + " is of another version of nines");
+  SavedState state{.boot_id = std::string(o.at("boot_id").as_string()),
+                   .fingerprint = std::string(o.at("fingerprint").as_string()),
+                   .next_incarnation = o.at("next_incarnation").to_number<std::uint64_t>(),
+                   .replicas = {}};
+  for (const json::value& replica : o.at("replicas").as_array())
+    state.replicas.push_back(replica_of(replica.as_object()));
+  return state;
+} catch (const std::exception& torn) {
+  return failure(Code::kInvalid, path + " is damaged: " + torn.what());
+}
+
+bool write_all(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t n = ::write(fd, text.data(), text.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return false;
+    text.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return true;
+}
+
+// FNV-1a: nobody gains by a collision, since the configuration is the user's own.
+std::string hash(std::string_view text) {
+  std::uint64_t value = 0xcbf29ce484222325;
+  for (const char c : text) value = (value ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  return std::to_string(value);
+}
+
+}  // namespace
+
+std::string this_boot() {
+  static const std::string id = [] {
+    std::ifstream file("/proc/sys/kernel/random/boot_id");
+    std::string text;
+    std::getline(file, text);
+    return text;
+  }();
+  return id;
+}
+
+bool SavedState::is_of_this_boot() const { return boot_id == this_boot() && !boot_id.empty(); }
+
+const SavedReplica* SavedState::find(std::string_view name) const {
+  for (const SavedReplica& replica : replicas) {
+    if (replica.route.name == name) return &replica;
+  }
+  return nullptr;
+}
+
+std::string fingerprint_of(const Service& service) {
+  config::Config what;
+  what.replicas.command = service.config.replicas.command;
+  what.replicas.env = service.config.replicas.env;
+  return hash(config::to_yaml(what) + service.paths.folder);
+}
+
+Result<SavedState> load_state(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return failure(Code::kNotFound, "there is no " + path);
+  std::stringstream text;
+  text << file.rdbuf();
+  return parse(text.str(), path);
+}
+
+Result<> save_state(const std::string& path, const SavedState& state, bool durable) {
+  json::array replicas;
+  for (const SavedReplica& replica : state.replicas) replicas.push_back(to_json(replica));
+  const std::string text = json::serialize(json::object{{"version", kVersion},
+                                                        {"boot_id", state.boot_id},
+                                                        {"fingerprint", state.fingerprint},
+                                                        {"next_incarnation", state.next_incarnation},
+                                                        {"replicas", std::move(replicas)}}) +
+                           "\n";
+  const std::string fresh = path + ".new";
+  const Fd file(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640));
+  if (!file || !write_all(file.get(), text) || (durable && ::fsync(file.get()) != 0) ||
+      ::rename(fresh.c_str(), path.c_str()) != 0)
+    return failure(os_error(errno, "write " + path));
+  if (!durable) return {};
+  const Fd folder(::open(std::filesystem::path(path).parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder || ::fsync(folder.get()) != 0) return failure(os_error(errno, "write " + path + " to the disk"));
+  return {};
+}
+
+}  // namespace nines::app

@@ -1,0 +1,123 @@
+#include "ledger/reader.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "ledger/chain.h"
+#include "ledger/schema.h"
+#include "ledger/sqlite.h"
+
+namespace nines::ledger {
+namespace {
+
+std::unexpected<Error> about(const std::string& path, Error error) {
+  return failure(std::move(error).in("the ledger " + path));
+}
+
+Result<Database> open_checked(const std::string& path, Database::Access access) {
+  auto db = Database::open(path, access);
+  if (!db) return db;
+  if (auto ours = check_identity(*db); !ours) return failure(std::move(ours.error()));
+  auto form = db->integer("PRAGMA user_version");
+  if (!form) return failure(std::move(form.error()));
+  if (static_cast<std::size_t>(*form) < schema_steps().size())
+    return failure(Code::kUnavailable, "an older nines wrote it; start this version's `nines up` once");
+  return db;
+}
+
+std::string sql_of(const Query& query) {
+  std::string sql = std::string("SELECT ") + kRowColumns + " FROM events WHERE seq > ?1";
+  // Parameters that are not in the text would be an error to bind; these two always are.
+  sql += query.target ? " AND target = ?2" : " AND ?2 IS NOT NULL";
+  sql += query.kind ? " AND kind = ?3" : " AND ?3 IS NOT NULL";
+  sql += query.newest ? " ORDER BY seq DESC LIMIT ?4" : " ORDER BY seq LIMIT ?4";
+  return sql;
+}
+
+}  // namespace
+
+struct Reader::Open {
+  Database db;
+
+  Result<std::vector<Row>> rows(const Query& query) const {
+    auto statement = db.prepare(sql_of(query));
+    if (!statement) return failure(std::move(statement.error()));
+    const std::string target = query.target.value_or(""), kind = query.kind.value_or("");
+    statement->bind(query.after_seq, std::string_view(target), std::string_view(kind), std::min(query.limit, kRowsMax));
+    std::vector<Row> found;
+    while (true) {
+      auto row = statement->step();
+      if (!row) return failure(std::move(row.error()));
+      if (!*row) break;
+      found.push_back(row_of(*statement));
+    }
+    if (query.newest) std::ranges::reverse(found);
+    return found;
+  }
+
+  Result<std::vector<KindCount>> counts_by_kind() const {
+    auto statement = db.prepare("SELECT kind, count(*) FROM events GROUP BY kind ORDER BY kind");
+    if (!statement) return failure(std::move(statement.error()));
+    std::vector<KindCount> counts;
+    while (true) {
+      auto row = statement->step();
+      if (!row) return failure(std::move(row.error()));
+      if (!*row) return counts;
+      counts.push_back({std::string(statement->text(0)), statement->number(1)});
+    }
+  }
+
+  // In one state of the file, however many statements it takes.
+  template <class Answer>
+  Result<Answer> at_once(Result<Answer> (*ask)(const Database&)) const {
+    auto transaction = Transaction::begin(db, Transaction::Kind::kRead);
+    if (!transaction) return failure(std::move(transaction.error()));
+    return ask(db);
+  }
+};
+
+Reader::Reader(std::unique_ptr<Open> open) : open_(std::move(open)) {}
+Reader::Reader(Reader&&) noexcept = default;
+Reader& Reader::operator=(Reader&&) noexcept = default;
+Reader::~Reader() = default;
+
+Result<Reader> Reader::open(const std::string& path) {
+  if (::access(path.c_str(), F_OK) != 0 && errno == ENOENT)
+    return failure(Code::kNotFound, "there is no ledger " + path + " yet; `nines up` makes it");
+  auto db = open_checked(path, Database::Access::kRead);
+  // In a folder that may not be written SQLite cannot make its shared memory. Without a write-ahead log nobody writes,
+  // and the file can be read as it is.
+  if (!db && db.error().code() == Code::kIo && ::access((path + "-wal").c_str(), F_OK) != 0)
+    db = open_checked(path, Database::Access::kReadUnchanging);
+  if (!db) return about(path, std::move(db.error()));
+  return Reader(std::make_unique<Open>(std::move(*db)));
+}
+
+Result<std::vector<Row>> Reader::rows(const Query& query) const {
+  auto rows = open_->rows(query);
+  if (!rows) return about(open_->db.path(), std::move(rows.error()));
+  return rows;
+}
+
+Result<std::vector<KindCount>> Reader::counts_by_kind() const {
+  auto counts = open_->counts_by_kind();
+  if (!counts) return about(open_->db.path(), std::move(counts.error()));
+  return counts;
+}
+
+Result<Size> Reader::size() const {
+  auto size = open_->at_once<Size>(&size_of);
+  if (!size) return about(open_->db.path(), std::move(size.error()));
+  return size;
+}
+
+Result<Verification> Reader::verify() const {
+  auto verified = open_->at_once<Verification>([](const Database& db) { return walk(db, 0); });
+  if (!verified) return about(open_->db.path(), std::move(verified.error()));
+  return verified;
+}
+
+}  // namespace nines::ledger

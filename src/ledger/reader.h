@@ -1,0 +1,61 @@
+// Reading the record while the keeper writes it: for commands and pages, from any process that may read the file. Every
+// call sees one consistent state, blocks for at most kBusyTimeout (ledger/ledger.h, with the errors), and holds nothing
+// afterwards, so no reader ever delays the keeper or lets its write-ahead log grow. One thread each.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "ledger/event.h"
+#include "ledger/ledger.h"
+
+namespace nines::ledger {
+
+inline constexpr std::size_t kRowsMax = 10'000;  // of one answer
+
+// What all of its conditions allow.
+struct Query {
+  std::uint64_t after_seq = 0;
+  std::optional<std::string> target;
+  std::optional<std::string> kind;
+  std::size_t limit = 100;  // at most kRowsMax
+  bool newest = false;      // the last `limit` of them rather than the first; ascending all the same
+};
+
+struct KindCount {
+  std::string kind;
+  std::uint64_t rows = 0;
+
+  friend bool operator==(const KindCount&, const KindCount&) = default;
+};
+
+class Reader {
+ public:
+  // kNotFound: there is no ledger yet. The record itself is never changed. Damage shows where it is read.
+  static Result<Reader> open(const std::string& path);
+
+  Reader(Reader&&) noexcept;
+  Reader& operator=(Reader&&) noexcept;
+  ~Reader();
+
+  // By ascending seq. To follow the record, ask again with after_seq set to the last one seen.
+  Result<std::vector<Row>> rows(const Query& query) const;
+
+  // By kind, in alphabetical order; reads an index, not the rows.
+  Result<std::vector<KindCount>> counts_by_kind() const;
+
+  Result<Size> size() const;
+  Result<Verification> verify() const;
+
+ private:
+  struct Open;
+  explicit Reader(std::unique_ptr<Open> open);
+  std::unique_ptr<Open> open_;
+};
+
+}  // namespace nines::ledger
