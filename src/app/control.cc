@@ -83,7 +83,11 @@ class Reporter {
 
   json::value dashboard() {
     const std::uint32_t port = s_.table().header.dashboard_port;
-    return port == 0 ? json::value(nullptr) : json::value("http://127.0.0.1:" + std::to_string(port));
+    if (port == 0) return nullptr;
+    const auto& configured = s_.service().config.dashboard;
+    config::Address at{std::string(config::kDashboardIp), static_cast<std::uint16_t>(port)};
+    if (configured && configured->at) at.ip = configured->at->ip;
+    return json::value("http://" + at.text());
   }
 
   static json::object part(const plane::Seqlock<plane::Part>& record, pid_t pid) {

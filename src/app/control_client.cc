@@ -36,6 +36,9 @@ Result<std::string> judge(http::Answer answer) {
   return failure(Code::kProtocol, words_of(answer));
 }
 
+// How long the place of a supervisor that was killed may be empty.
+constexpr Duration kSuccession = 500ms;
+
 }  // namespace
 
 Task<Result<std::string>> ask(net::Loop& loop, const Paths& paths, ControlRequest request) {
@@ -46,15 +49,22 @@ Task<Result<std::string>> ask(net::Loop& loop, const Paths& paths, ControlReques
   if (::access(socket.c_str(), W_OK) != 0 && errno == EACCES)
     co_return failure(Code::kRefused, "the service belongs to another user: be that user or root");
 
-  auto answer = co_await http::fetch(loop, {.to = *address,
-                                            .method = request.method,
-                                            .target = request.target,
-                                            .body = std::move(request.body),
-                                            .timeout = request.timeout});
-  if (answer) co_return judge(std::move(*answer));
-  const Code code = answer.error().code();
-  const bool nobody = code == Code::kNotFound || code == Code::kRefused;
-  co_return failure(Error(nobody ? Code::kUnavailable : code, "ask " + socket, std::move(answer.error())));
+  const Instant until = loop.now() + kSuccession;
+  while (true) {
+    auto answer = co_await http::fetch(loop, {.to = *address,
+                                              .method = request.method,
+                                              .target = request.target,
+                                              .body = request.body,
+                                              .timeout = request.timeout});
+    if (answer) co_return judge(std::move(*answer));
+    const Code code = answer.error().code();
+    const bool nobody = code == Code::kNotFound || code == Code::kRefused;
+    const bool cut_off = code == Code::kClosed && request.method == "GET";
+    // One supervisor may just be replacing another.
+    const bool again = (nobody || cut_off) && loop.now() < until && holder_of(paths.lock_file());
+    if (!again || !co_await loop.sleep(10ms))
+      co_return failure(Error(nobody ? Code::kUnavailable : code, "ask " + socket, std::move(answer.error())));
+  }
 }
 
 Result<std::string> ask(const Paths& paths, ControlRequest request) {

@@ -10,7 +10,6 @@
 namespace nines::app {
 namespace {
 
-constexpr std::uint16_t kDefaultPort = 9900;
 constexpr std::uint16_t kPortsTried = 20;
 constexpr Duration kTryAgain = 5s;
 
@@ -21,9 +20,9 @@ bool is_alive(std::uint32_t pid, std::uint64_t start_time) {
 
 }  // namespace
 
-Dashboard::Dashboard(net::EpollLoop& loop, plane::Table& table, const Service& service,
-                     std::function<web::LedgerFacts()> ledger)
-    : loop_(loop), table_(table), service_(service), ledger_(std::move(ledger)) {}
+Dashboard::Dashboard(net::EpollLoop& loop, plane::Table& table, const Service& service, const Recorder& recorder,
+                     const BackupSchedule& backups)
+    : loop_(loop), table_(table), service_(service), recorder_(recorder), backups_(backups) {}
 
 Task<void> Dashboard::run() {
   auto socket = co_await listener();
@@ -38,17 +37,27 @@ Task<void> Dashboard::run() {
 
 // Nothing when cancelled.
 Task<std::unique_ptr<net::Listener>> Dashboard::listener() {
+  const auto& configured = service_.config.dashboard;
+  if (configured && !configured->at) co_return nullptr;
+  config::Address at =
+      configured ? *configured->at : config::Address{std::string(config::kDashboardIp), config::kDashboardPort};
+  const std::uint16_t tried = configured ? 1 : kPortsTried;
+  const std::uint16_t first = at.port;
   bool said = false;
   while (true) {
-    for (std::uint16_t i = 0; i < kPortsTried; ++i) {
-      const auto port = static_cast<std::uint16_t>(kDefaultPort + i);
-      auto socket = loop_.listen(net::Address::loopback(port));
+    for (std::uint16_t i = 0; i < tried; ++i) {
+      at.port = static_cast<std::uint16_t>(first + i);
+      const auto address = net::Address::parse(at.text());
+      auto socket = address ? loop_.listen(*address) : failure(address.error());
       if (!socket) continue;
-      table_.header.dashboard_port = port;
+      table_.header.dashboard_port = at.port;
       co_return std::move(*socket);
     }
-    if (!std::exchange(said, true))
-      std::fprintf(stderr, "nines keeper: no free port for the dashboard from %d on\n", kDefaultPort);
+    if (!std::exchange(said, true)) {
+      const std::string upto = tried > 1 ? " to " + std::to_string(first + tried - 1) : std::string();
+      std::fprintf(stderr, "nines keeper: the dashboard's address %s:%d%s is taken; trying again\n", at.ip.c_str(),
+                   first, upto.c_str());
+    }
     if (!co_await loop_.sleep(kTryAgain)) co_return nullptr;
   }
 }
@@ -66,8 +75,9 @@ web::Facts Dashboard::facts() const {
                    .folder = service_.paths.state,
                    .enough = static_cast<std::size_t>(std::max(config.replicas.count - 1, 1)),
                    .alive = is_alive,
-                   .backups = {},
-                   .ledger = ledger_(),
+                   .keeps_backups = !config.backups.empty(),
+                   .backups = backups_.archives(),
+                   .ledger = recorder_.facts(),
                    .hosts = {}};
   for (const config::Address& at : config.listen) facts.listen.push_back("http://" + at.text());
   return facts;

@@ -5,8 +5,8 @@
 // this machine: then the next free port is used, and `nines status` says which.
 #pragma once
 
-#include <functional>
-
+#include "app/backup_schedule.h"
+#include "app/recorder.h"
 #include "app/service.h"
 #include "http/server.h"
 #include "net/epoll_loop.h"
@@ -17,8 +17,8 @@ namespace nines::app {
 
 class Dashboard {
  public:
-  Dashboard(net::EpollLoop& loop, plane::Table& table, const Service& service,
-            std::function<web::LedgerFacts()> ledger);
+  Dashboard(net::EpollLoop& loop, plane::Table& table, const Service& service, const Recorder& recorder,
+            const BackupSchedule& backups);
 
   // Until cancelled.
   Task<void> run();
@@ -31,7 +31,8 @@ class Dashboard {
   net::EpollLoop& loop_;
   plane::Table& table_;
   const Service& service_;
-  std::function<web::LedgerFacts()> ledger_;
+  const Recorder& recorder_;
+  const BackupSchedule& backups_;
 };
 
 }  // namespace nines::app

@@ -123,21 +123,24 @@ Result<> Handover::open(const std::string& path) {
   if (::bind(socket->get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0 ||
       ::listen(socket->get(), 8) != 0)
     return failure(os_error(errno, "listen on " + path));
-  socket_ = std::move(*socket);
+  tasks_.start(serve(std::move(*socket)));
   return {};
 }
 
-Task<void> Handover::serve() {
-  net::FdEvent called(loop_, socket_.get());
+Task<void> Handover::close() {
+  tasks_.cancel();
+  co_await tasks_.join();
+}
+
+Task<void> Handover::serve(Fd socket) {
+  net::FdEvent called(loop_, socket.get());
   do {
     while (true) {
-      Fd connection(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+      Fd connection(::accept4(socket.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
       if (!connection) break;
-      conversations_.start(converse(std::move(connection)));
+      tasks_.start(converse(std::move(connection)));
     }
   } while (co_await called.readable());
-  conversations_.cancel();
-  co_await conversations_.join();
 }
 
 Task<void> Handover::converse(Fd connection) {

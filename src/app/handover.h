@@ -33,18 +33,18 @@ class Handover {
   };
   Handover(net::EpollLoop& loop, Hooks hooks) : loop_(loop), hooks_(std::move(hooks)) {}
 
+  // Listens; again when somebody removed the socket's folder.
   Result<> open(const std::string& path);
-  // Until cancelled.
-  Task<void> serve();
+  Task<void> close();
 
  private:
+  Task<void> serve(Fd socket);
   Task<void> converse(Fd connection);
 
   net::EpollLoop& loop_;
   Hooks hooks_;
-  Fd socket_;
   Fd successor_;  // stays open until this process has ended: its end is what the new anchor waits for
-  TaskGroup conversations_;
+  TaskGroup tasks_;
 };
 
 }  // namespace nines::app

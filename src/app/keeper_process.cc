@@ -4,7 +4,7 @@
 // A replica is never blocked by it for longer than the FIFO holds, and loses nothing when it dies: what was written
 // meanwhile waits in the FIFO, what happened waits in the log of the shared table.
 //
-// Inherited: kPlane, kSnapshot, kBellToKeeper. Arguments: the configuration's file, FOLDER, STATE, RUN.
+// Inherited: kPlane, kSnapshot, kBellToKeeper, kFirstLogPipe…. Arguments: the configuration's file, FOLDER, STATE, RUN.
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -13,6 +13,7 @@
 #include <csignal>
 #include <cstdio>
 
+#include "app/backup_schedule.h"
 #include "app/dashboard.h"
 #include "app/process_contract.h"
 #include "app/recorder.h"
@@ -58,9 +59,8 @@ class LogPump {
 };
 
 // One that cannot be written, or read, must not keep the others' replicas waiting: its output is drained and dropped.
-std::unique_ptr<LogPump> pump_for(net::EpollLoop& loop, const Paths& paths, const std::string& replica) {
-  const std::string file = paths.replica_log(replica);
-  auto fifo = supervise::open_log_fifo(paths.replica_fifo(replica));
+std::unique_ptr<LogPump> pump_for(net::EpollLoop& loop, int pipe, const std::string& file) {
+  auto fifo = supervise::reopen_log_fifo(pipe);
   auto log = supervise::RotatingLog::open({.path = file});
   if (!fifo) std::fprintf(stderr, "nines keeper: %s\n", fifo.error().text().c_str());
   if (!log) std::fprintf(stderr, "nines keeper: %s\n", log.error().text().c_str());
@@ -73,8 +73,9 @@ std::unique_ptr<LogPump> pump_for(net::EpollLoop& loop, const Paths& paths, cons
 struct Keeper {
   Keeper(plane::Plane memory, Service what)
       : table(std::move(memory)), service(std::move(what)), names(replica_names(service.config)) {
-    for (const std::string& name : names) {
-      if (auto pump = pump_for(loop, service.paths, name)) pumps.push_back(std::move(pump));
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      auto pump = pump_for(loop, kFirstLogPipe + static_cast<int>(i), service.paths.replica_log(names[i]));
+      if (pump) pumps.push_back(std::move(pump));
     }
   }
 
@@ -84,7 +85,9 @@ struct Keeper {
     for (const auto& pump : pumps) pumping.start(pump->run());
     Recorder recorder(*table, service.paths, names);
     serving.start(hear_bell(recorder));
-    Dashboard dashboard(loop, *table, service, [&recorder] { return recorder.facts(); });
+    BackupSchedule backups(loop, service);
+    serving.start(backups.run());
+    Dashboard dashboard(loop, *table, service, recorder, backups);
     serving.start(dashboard.run());
     // SIGINT is for the anchor alone, though a terminal sends it to all of us.
     while (const auto signal = co_await signals.next()) {
@@ -119,7 +122,7 @@ int keeper_main(const std::vector<std::string>& arguments) {
   if (arguments.size() != 4) return give_up("this is a part of `nines up`, not a command of its own");
   ::prctl(PR_SET_NAME, "nines-keeper");
   std::signal(SIGPIPE, SIG_IGN);
-  auto table = plane::Plane::attach(Fd(::fcntl(kPlane, F_DUPFD_CLOEXEC, kFirstListener)));
+  auto table = plane::Plane::attach(Fd(::fcntl(kPlane, F_DUPFD_CLOEXEC, kFirstLogPipe)));
   if (!table) return give_up(table.error().text());
   auto config = config_of_snapshot(kSnapshot);
   if (!config) return give_up(config.error().text());

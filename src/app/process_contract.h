@@ -12,6 +12,16 @@
 //   kOldPlane              x         x
 //   kHandover              x
 //   kFirstListener…        x         x           x
+//   kFirstLogPipe…                                         x
+//
+// What the gateway is told by signal; SIGINT and SIGHUP it ignores:
+//   SIGUSR1   make room for a successor on the same listening sockets. It writes no verdict and no event and accepts
+//             nothing from the moment header.gateway_serving no longer says its pid, and ends when the last connection
+//             has gone; idle ones may wait 5 s for one request more. It does the same by itself, within 250 ms, once
+//             header.gateway_epoch is higher than its own.
+//   SIGTERM   the service goes down: the same, but idle connections are closed at once. Also after SIGUSR1.
+// It bounds its draining by an hour; whoever wants it gone earlier kills it. When it has ended, however it did, its
+// halves of the gauges are cleared with gateway::clear_gauges(table, its epoch).
 #pragma once
 
 namespace nines::app {
@@ -26,5 +36,6 @@ inline constexpr int kVerdict = 9;           // a socket to whoever waits for th
 inline constexpr int kOldPlane = 10;         // the table of the program before this one, when its layout was another
 inline constexpr int kHandover = 11;         // a socket to the supervisor whose anchor died, until that one has left
 inline constexpr int kFirstListener = 12;    // and the following
+inline constexpr int kFirstLogPipe = 12;     // and the following: one for each replica, by slot
 
 }  // namespace nines::app

@@ -73,7 +73,10 @@ Result<> ReplicaUnit::begin(Inheritance inheritance) {
   }
   const std::string fifo = options_.paths.replica_fifo(options_.name);
   if (auto made = supervise::open_log_fifo(fifo); !made) return failure(std::move(made.error()));
-  auto writer = supervise::open_log_fifo_writer(fifo);
+  // The one that the process writes to: another than RUN's, if RUN was removed and made anew since.
+  auto writer =
+      inheritance.process ? supervise::open_log_fifo_writer_of(inheritance.process->pid) : failure(Code::kNotFound, "");
+  if (!writer) writer = supervise::open_log_fifo_writer(fifo);
   if (!writer) return failure(std::move(writer.error()));
   log_ = std::move(*writer);
   if (inheritance.process) {

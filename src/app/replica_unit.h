@@ -79,6 +79,7 @@ class ReplicaUnit final : private net::Timer {
   Instant since() const { return since_; }
   Instant spawned() const { return spawned_; }
   std::string log_file() const { return options_.paths.replica_log(options_.name); }
+  int log_pipe() const { return log_.get(); }
   const std::string& held_by() const { return held_by_; }
   plane::Route route() const;
   bool stopped() const { return machine_.state() == supervise::State::kStopped; }

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <csignal>
 
@@ -15,23 +16,45 @@ namespace {
 
 Outcome failed(const Error& error) { return {.exit_status = 1, .message = error.text()}; }
 
+Result<std::unique_ptr<net::Listener>> open_control_socket(Supervisor& supervisor) {
+  const std::string path = supervisor.service().paths.control_socket();
+  const auto address = net::Address::unix_path(path);
+  if (!address) return failure(address.error());
+  auto socket = supervisor.loop().listen(*address);
+  if (socket) ::chmod(path.c_str(), 0600);
+  return socket;
+}
+
+// A logout removes /run/user/UID, with the run folder of a service that goes on: then it is made anew.
+Task<void> keep_socket(Supervisor& supervisor, http::Server& control) {
+  const Paths& paths = supervisor.service().paths;
+  while (co_await supervisor.loop().sleep(1s)) {
+    if (::access(paths.control_socket().c_str(), F_OK) == 0 || !make_folders(paths)) continue;
+    auto socket = open_control_socket(supervisor);
+    if (!socket) continue;
+    control.serve(std::move(*socket));
+    supervisor.run_folder_is_new();
+  }
+}
+
 Task<Outcome> run_with_control(Supervisor& supervisor, std::unique_ptr<net::Listener> socket) {
   http::Server control(supervisor.loop(), control_handler(supervisor),
                        {.body_bytes = 64 * 1024, .connections = 64, .keep_alive = 5s});
   control.serve(std::move(socket));
+  TaskGroup watching;
+  watching.start(keep_socket(supervisor, control));
   Outcome outcome = co_await supervisor.run();
+  watching.cancel();
+  co_await watching.join();
   co_await control.drain(1s);
   co_return outcome;
 }
 
 Outcome supervise(const Service& service, plane::Plane table, std::size_t listeners, const Listener& listener) {
-  const auto address = net::Address::unix_path(service.paths.control_socket());
-  if (!address) return failed(address.error());
   if (auto made = make_folders(service.paths); !made) return failed(made.error());
   Supervisor supervisor(service, listener, std::move(table), listeners);
-  auto socket = supervisor.loop().listen(*address);
+  auto socket = open_control_socket(supervisor);
   if (!socket) return failed(socket.error());
-  ::chmod(service.paths.control_socket().c_str(), 0600);
   return supervisor.loop().run(run_with_control(supervisor, std::move(*socket)));
 }
 

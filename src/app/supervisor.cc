@@ -129,11 +129,14 @@ HelperProcess::Hooks Supervisor::keeper_hooks() {
       .command =
           [this] {
             const Paths& paths = service_.paths;
-            return supervise::Command{
+            supervise::Command command{
                 .argv = {kThisProgram, "internal-keeper", paths.config_file, paths.folder, paths.state, paths.run},
                 .log = STDERR_FILENO,
                 .inherit = {{kPlane, kPlane}, {kSnapshot, kSnapshot}, {kBellToKeeper, kBellToKeeper}},
                 .tag = tag(paths, "keeper", ++keeper_starts_)};
+            for (std::size_t i = 0; i < replicas_.size(); ++i)
+              command.inherit.push_back({replicas_[i]->log_pipe(), kFirstLogPipe + static_cast<int>(i)});
+            return command;
           },
       .started =
           [this](pid_t pid) { note({.kind = EventKind::kKeeperStarted, .pid = static_cast<std::uint32_t>(pid)}); },
@@ -181,17 +184,14 @@ Task<Outcome> Supervisor::run() {
   renew_helpers();
   tasks_.start(announce_up());
   tasks_.start(carry_counters());
-  if (auto opened = handover_.open(service_.paths.handover_socket()); opened) {
-    tasks_.start(handover_.serve());
-  } else {
-    warn(opened.error().text());
-  }
+  if (auto opened = handover_.open(service_.paths.handover_socket()); !opened) warn(opened.error().text());
   while (phase_ != Phase::kStopping && phase_ != Phase::kLeaving) (void)co_await wait_for(changed_, Instant::never());
   phase_ == Phase::kStopping ? co_await shut_down() : co_await leave();
   co_await helpers.join();
   // What left its replica's session, and so escaped the end of its group.
   const pid_t spare[] = {anchor_};
   if (phase_ == Phase::kStopping) (void)co_await end_leftovers(loop_, service_.paths, spare);
+  co_await handover_.close();
   tasks_.cancel();
   co_await tasks_.join();
   for (const auto& replica : replicas_) {
@@ -217,7 +217,9 @@ Task<void> Supervisor::inherit() {
   }
   events_.collect();  // how the one before ended
   auto book = read_book();
-  const auto found = find_tagged(service_.paths);
+  auto found = find_tagged(service_.paths);
+  // A backup that the keeper began goes on by itself, whoever supervises.
+  std::erase_if(found, [](const supervise::Found& f) { return f.part == kBackupPart; });
   std::vector<supervise::Expected> expected;
   for (std::size_t i = 0; i < replicas_.size(); ++i) {
     const plane::Route& route = book[i].route;
@@ -392,6 +394,11 @@ std::vector<std::string> Supervisor::problems() const {
   if (keeper_.pid() == 0) all.emplace_back("the keeper is being started again");
   if (!state_problem_.empty()) all.push_back(state_problem_);
   return all;
+}
+
+void Supervisor::run_folder_is_new() {
+  warn("the run folder was removed; made it anew");
+  if (auto opened = handover_.open(service_.paths.handover_socket()); !opened) warn(opened.error().text());
 }
 
 bool Supervisor::renewing() const {

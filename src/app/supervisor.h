@@ -47,6 +47,8 @@ class Supervisor final : private ReplicaUnit::Owner {
   void wish_down(const std::string& who);
   // Goes on under another program, whose anchor and supervisor take our places. kUnavailable: no anchor to become it.
   Result<> wish_upgrade(const std::string& program);
+  // Somebody removed the run folder, and it was made again: what else was in it is needed too.
+  void run_folder_is_new();
   ReplicaUnit* find(std::string_view name);
   void note(plane::Event event) override;
 

@@ -20,6 +20,9 @@ namespace nines::app {
 // other's processes for their own. The port is 0 for parts that have none.
 std::string tag(const Paths& paths, const std::string& part, std::uint64_t incarnation, std::uint16_t port = 0);
 
+// The part of a backup that the keeper runs on schedule.
+inline constexpr std::string_view kBackupPart = "backup";
+
 // Every live process whose tag is of this service, but for this one. Reads /proc: about 20 µs for each process of the
 // machine.
 std::vector<supervise::Found> find_tagged(const Paths& paths);

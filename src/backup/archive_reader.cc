@@ -30,7 +30,6 @@ class Reader {
       : frame_(source), extract_(extract), archive_(::archive_read_new()) {
     INVARIANT(archive_ != nullptr);
     ::archive_read_support_format_tar(archive_);
-    ::archive_read_set_options(archive_, "hdrcharset=BINARY");
   }
   Reader(const Reader&) = delete;
   Reader& operator=(const Reader&) = delete;

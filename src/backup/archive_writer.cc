@@ -37,9 +37,8 @@ class ArchiveWriter::Tar {
  public:
   explicit Tar(storage::Upload& upload) : compressor_(upload), archive_(::archive_write_new()) {
     INVARIANT(archive_ != nullptr);
-    ::archive_write_set_format_pax_restricted(archive_);
-    // Names are bytes here, whatever the locale.
-    ::archive_write_set_options(archive_, "hdrcharset=BINARY");
+    // Of the formats without a limit to sizes and names, the one that takes names as bytes, whatever the locale.
+    ::archive_write_set_format_gnutar(archive_);
     ::archive_write_set_bytes_per_block(archive_, 0);
     ::archive_write_open2(archive_, this, nullptr, on_write, nullptr, nullptr);
   }

@@ -15,13 +15,13 @@ namespace {
 
 constexpr std::size_t kLinesMax = 100'000;
 
-constexpr std::array<std::string_view, 12> kCommands = {"run",  "check", "up",   "down",    "status",  "ps",
-                                                        "logs", "start", "stop", "restart", "upgrade", "help"};
+constexpr std::array<std::string_view, 14> kCommands = {"run",     "check",  "up",      "down", "status",
+                                                        "ps",      "logs",   "start",   "stop", "restart",
+                                                        "upgrade", "backup", "restore", "help"};
 // Of the same program, later: a person who read about them should not be told of a typo.
-constexpr std::array<std::string_view, 22> kPlanned = {
-    "init",  "gateway", "reload",  "deploy", "rollback", "backup", "restore",  "spof",
-    "drill", "report",  "explain", "sla",    "runbook",  "calc",   "incident", "maintenance",
-    "alert", "witness", "export",  "drain",  "undrain",  "weight"};
+constexpr std::array<std::string_view, 20> kPlanned = {
+    "init",    "gateway", "reload",   "deploy",      "rollback", "spof",    "drill",  "report", "explain", "sla",
+    "runbook", "calc",    "incident", "maintenance", "alert",    "witness", "export", "drain",  "undrain", "weight"};
 
 std::unexpected<Reply> complain(std::string text) {
   return std::unexpected(Reply{kWrong, "nines: " + std::move(text)});
@@ -50,6 +50,8 @@ struct Parser {
   StatusOptions status;
   PsOptions ps;
   LogsOptions logs;
+  BackupOptions backup;
+  RestoreOptions restore;
   std::string timeout;
   std::string replica;
   CLI::Option* config = nullptr;
@@ -96,6 +98,17 @@ Parser::Parser() {
   c->add_option("--lines", logs.lines, "How many of each replica (50)")->type_name("N");
   c->add_option("REPLICA", logs.replicas, "Only these");
 
+  c = add("backup", "Make, list or verify archives of what must not be lost: nines backup now|list|verify");
+  c->add_option("ACTION", backup.action, "now, list (if none is named) or verify")->type_name("");
+  c->add_option("ARCHIVE", backup.archive, "verify: only this one")->type_name("");
+  c->add_option("--to", backup.to, "A folder (those of the configuration)")->type_name("DIR");
+  c->add_flag("--json", backup.json, "As JSON");
+  c = add("restore", "Put the database back as it is in an archive");
+  c->add_option("--from", restore.from, "The archive (the newest verified one)")->type_name("FILE");
+  c->add_flag("--files", restore.files, "Also model files that are missing or different");
+  c->add_flag("--yes", restore.yes, "Do not ask");
+  c->add_flag("--json", restore.json, "As JSON");
+
   add("start", "Start a replica that was stopped")->add_option("REPLICA", replica, "Which");
   add("stop", "Stop one replica, until it is started again")->add_option("REPLICA", replica, "Which");
   add("restart", "Restart one replica")->add_option("REPLICA", replica, "Which");
@@ -132,6 +145,23 @@ std::unexpected<Reply> unknown_word(const CLI::App& command, const CLI::App& app
   return complain(in_quotes(name) + " does not take " + in_quotes(word) + "; " + fix);
 }
 
+std::expected<Command, Reply> backup_of(BackupOptions backup) {
+  constexpr std::array<std::string_view, 3> kActions = {"now", "list", "verify"};
+  if (backup.action.empty()) backup.action = "list";
+  if (std::ranges::find(kActions, backup.action) == kActions.end()) {
+    const auto meant = nearest(backup.action, kActions);
+    return complain("`nines backup` does not take " + in_quotes(backup.action) +
+                    (meant ? "; did you mean " + in_quotes("nines backup " + std::string(*meant)) + "?"
+                           : "; it is now, list or verify"));
+  }
+  if (backup.archive.empty()) return backup;
+  if (backup.action != "verify")
+    return complain("`nines backup " + backup.action + "` does not take " + in_quotes(backup.archive) +
+                    "; name a folder with --to DIR");
+  if (!backup.to.empty()) return complain("name an archive or --to DIR, not both");
+  return backup;
+}
+
 std::expected<Command, Reply> command_of(const std::string& name, Parser& parser) {
   if (name == "check") return parser.check;
   if (name == "up") return parser.up;
@@ -155,6 +185,8 @@ std::expected<Command, Reply> command_of(const std::string& name, Parser& parser
     if (name == "down") return DownOptions{timeout.value_or(DownOptions().timeout)};
     return UpgradeOptions{timeout.value_or(UpgradeOptions().timeout)};
   }
+  if (name == "restore") return std::move(parser.restore);
+  if (name == "backup") return backup_of(std::move(parser.backup));
   if (parser.replica.empty()) {
     return complain("name the replica: nines " + name + " REPLICA; `nines ps` lists them" +
                     (name == "stop" ? ", `nines down` ends the whole service" : ""));

@@ -57,6 +57,18 @@ struct LogsOptions {
 struct UpgradeOptions {
   Duration timeout = 60s;
 };
+struct BackupOptions {
+  std::string action;  // now, list, verify
+  std::string to;      // a folder; empty: those of the configuration
+  std::string archive;
+  bool json = false;
+};
+struct RestoreOptions {
+  std::string from;  // an archive; empty: the newest verified one
+  bool files = false;
+  bool yes = false;
+  bool json = false;
+};
 // start, stop and restart of one replica
 struct ReplicaOptions {
   std::string action;
@@ -64,7 +76,7 @@ struct ReplicaOptions {
 };
 
 using Command = std::variant<CheckOptions, UpOptions, RunOptions, DownOptions, StatusOptions, PsOptions, LogsOptions,
-                             ReplicaOptions, UpgradeOptions>;
+                             ReplicaOptions, UpgradeOptions, BackupOptions, RestoreOptions>;
 
 struct Invocation {
   GlobalOptions global;

@@ -14,6 +14,8 @@ int perform(const GlobalOptions& global, const StatusOptions& options);
 int perform(const GlobalOptions& global, const PsOptions& options);
 int perform(const GlobalOptions& global, const LogsOptions& options);
 int perform(const GlobalOptions& global, const ReplicaOptions& options);
+int perform(const GlobalOptions& global, const BackupOptions& options);
+int perform(const GlobalOptions& global, const RestoreOptions& options);
 int perform(const GlobalOptions& global, const UpgradeOptions& options);
 
 // A reply to stdout (kDone) or stderr; returns its exit status.

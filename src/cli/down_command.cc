@@ -3,6 +3,8 @@
 #include <filesystem>
 #include <system_error>
 
+#include "app/lock.h"
+#include "app/tagged.h"
 #include "cli/commands.h"
 #include "cli/target.h"
 #include "net/epoll_loop.h"
@@ -69,14 +71,23 @@ Task<Reply> end_service(net::Loop& loop, const app::Paths& paths, std::string na
   }
 }
 
+// Nobody supervises; what was left by a nines that was killed, anchor and supervisor, goes down with this.
+Task<Reply> end_what_is_left(net::EpollLoop& loop, const app::Paths& paths) {
+  const auto lock = app::StateLock::take(paths.lock_file());  // so that nobody starts it meanwhile
+  const std::size_t ended = lock ? co_await app::end_leftovers(loop, paths, {}) : 0;
+  if (ended == 0) co_return explain(Error(Code::kUnavailable, "nobody holds the lock"), paths, std::nullopt);
+  app::remove_run_folder(paths);
+  co_return Reply{kDone, "nobody supervised the service any more; ended the " + std::to_string(ended) +
+                             (ended == 1 ? " process" : " processes") + " that it had left"};
+}
+
 }  // namespace
 
 int perform(const GlobalOptions& global, const DownOptions& options) {
   const auto paths = find_service(global);
   if (!paths) return say(paths.error());
-  if (!app::holder_of(paths->lock_file()))
-    return say(explain(Error(Code::kUnavailable, "nobody holds the lock"), *paths, std::nullopt));
   net::EpollLoop loop;
+  if (!app::holder_of(paths->lock_file())) return say(loop.run(end_what_is_left(loop, *paths)));
   return say(loop.run(end_service(loop, *paths, name_of_service(*paths), options.timeout)));
 }
 

@@ -19,6 +19,9 @@ usage: nines [-c FILE] [--state DIR] COMMAND [OPTIONS]        nines COMMAND --he
   logs [-f] [REPLICA ...]    print the last lines the replicas wrote
   start|stop|restart REPLICA
 
+  backup now|list|verify     make, list or verify archives of databases, model files and configuration
+  restore [--from FILE]      put the database back as it is in an archive
+
   -c, --config FILE          the configuration; default nines.yaml
   --state DIR                the folder for lock and logs; default .nines beside the configuration
   --version

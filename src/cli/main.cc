@@ -3,6 +3,7 @@
 
 #include "app/anchor.h"
 #include "app/service.h"
+#include "cli/backup_setup.h"
 #include "cli/commands.h"
 #include "cli/service_runner.h"
 
@@ -18,6 +19,7 @@ int dispatch(const std::vector<std::string>& words) {
     if (words.front() == "internal-supervisor") return cli::supervisor_main(arguments);
     if (words.front() == "internal-gateway") return app::gateway_main(arguments);
     if (words.front() == "internal-keeper") return app::keeper_main(arguments);
+    if (words.front() == "internal-backup") return cli::internal_backup_main(arguments);
   }
   const auto invocation = cli::parse_arguments(words);
   if (!invocation) return cli::say(invocation.error());

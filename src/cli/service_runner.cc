@@ -188,7 +188,9 @@ int start_service(Prepared prepared, const StartOptions& options) {
     LineWriter out(STDOUT_FILENO);
     out.line(first_line);
     if (!options.hint.empty()) out.line(options.hint);
-    return app::found_estate(prepared.service, std::move(prepared.lock), warn);
+    auto estate = app::found_estate(prepared.service, std::move(prepared.lock), warn);
+    if (!estate) app::remove_run_folder(paths);
+    return estate;
   };
   return options.detach ? in_background(make, paths) : in_foreground(make, paths);
 }

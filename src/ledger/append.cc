@@ -20,7 +20,7 @@ constexpr const char* kInsert =
 // the same boot counts incarnations from 1 again, and in a container pids too.
 constexpr const char* kExitKnown =
     "SELECT 1 FROM events WHERE kind = 'exited' AND incarnation <> 0 AND boot_id = ?1 AND incarnation = ?2 "
-    "AND target = ?3 AND pid = ?4 AND table_id <> ?5 AND NOT EXISTS (SELECT 1 FROM events WHERE kind = 'spawned' "
+    "AND target = ?3 AND pid = ?4 AND NOT EXISTS (SELECT 1 FROM events WHERE kind = 'spawned' "
     "AND boot_id = ?1 AND incarnation = ?2 AND target = ?3 AND pid = ?4 AND table_id = ?5) LIMIT 1";
 
 // At most `max` bytes, and no character cut in half.

@@ -142,6 +142,42 @@ TEST_CASE("set aside: the damaged file is kept, the new one begins by saying so"
   CHECK(broken(must(ledger.verify())) == "whole");
 }
 
+TEST_CASE("set aside: looking at a damaged ledger changes neither it nor its write-ahead log") {
+  const Folder folder;
+  const std::string path = folder / "ledger.db", copy = folder / "copy.db";
+  {
+    must(must(Ledger::open(path)).append(events(1, 20)));
+  }
+  auto db = must(Database::open(path, Database::Access::kWrite));
+  REQUIRE(db.run("UPDATE events SET a = 0 WHERE seq = 7"));
+  const std::string file = content_of(path), log = content_of(path + "-wal");
+  REQUIRE(log.size() > 4096);
+  write_file(copy, file);
+  write_file(copy + "-wal", log);
+  CHECK(code_of(Ledger::open(copy)) == Code::kInvalid);
+  CHECK((content_of(copy) == file));
+  CHECK((content_of(copy + "-wal") == log));
+  must(Ledger::open_or_set_aside(copy, moment(0)));
+  CHECK((content_of(copy + ".damaged-20261123-120000") == file));
+  CHECK((content_of(copy + ".damaged-20261123-120000-wal") == log));
+}
+
+TEST_CASE("damage: a page that was overwritten is found at the opening, wherever it is") {
+  const Folder folder;
+  const std::string path = folder / "ledger.db";
+  {
+    must(must(Ledger::open(path)).append(mixed(3000)));
+  }
+  const std::string whole = content_of(path);
+  for (std::size_t page = 0; page < whole.size() / 4096; ++page) {
+    CAPTURE(page);
+    std::string content = whole;
+    content.replace(page * 4096, 4096, std::string(4096, '\0'));
+    write_file(path, content);
+    CHECK(code_of(Ledger::open(path)) == Code::kInvalid);
+  }
+}
+
 TEST_CASE("set aside: names never collide, and there is a limit") {
   const Folder folder;
   const std::string path = folder / "ledger.db";
@@ -208,7 +244,7 @@ TEST_CASE("damage: whatever bits flip, no wrong row passes for a right one, and 
       CHECK(ledger.error().code() == Code::kInvalid);
       Ledger next = must(Ledger::open_or_set_aside(copy, moment(0)));
       CHECK(set_aside_in(here).size() == 1);
-      CHECK(content_of(here / set_aside_in(here)[0]) == content);
+      CHECK((content_of(here / set_aside_in(here)[0]) == content));
       must(next.append(events(1, 3)));
       CHECK(broken(must(next.verify())) == "whole");
     }

@@ -350,7 +350,7 @@ TEST_CASE("ledger: what is not ours, or newer, is refused and not touched") {
   const std::string before = std::filesystem::is_directory(path) ? "" : content_of(path);
   CHECK(code_of(Ledger::open(path)) == Code::kRefused);
   CHECK(code_of(Ledger::open_or_set_aside(path, moment(1))) == Code::kRefused);
-  if (!std::filesystem::is_directory(path)) CHECK(content_of(path) == before);
+  if (!std::filesystem::is_directory(path)) CHECK((content_of(path) == before));
 }
 
 TEST_CASE("ledger: an older one is brought up to date, or stays as it was") {

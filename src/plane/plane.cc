@@ -72,7 +72,9 @@ static_assert(offsetof(Header, fields) == offsetof(Constant, fields) && offsetof
 
 std::span<const Field> fields_of(const std::byte* memory, std::size_t size) {
   if (size < sizeof(Constant)) return {};
-  const auto& header = *reinterpret_cast<const Constant*>(memory);
+  // Read once: whoever made it may still be writing.
+  Constant header;
+  std::memcpy(&header, memory, sizeof header);
   if (header.magic != kMagic || header.size != size || header.fields_offset % alignof(Field) != 0) return {};
   if (header.fields_offset > size || (size - header.fields_offset) / sizeof(Field) < header.fields) return {};
   return {reinterpret_cast<const Field*>(memory + header.fields_offset), header.fields};
@@ -177,7 +179,9 @@ void ForeignTable::continue_numbers_in(Table& table) const {
   const auto number = [&](std::string_view name) -> std::uint64_t {
     const Field* const field = find(fields, name);
     const auto* const at = field != nullptr ? number_at(memory_, size_, *field, 0, 0) : nullptr;
-    return at != nullptr ? at->load() : 0;
+    const std::uint64_t value = at != nullptr ? at->load() : 0;
+    // No counting gets that far: it is damage, and going on behind it would wrap around.
+    return value < 1ULL << 62 ? value : 0;
   };
   const auto raise = [](std::atomic<std::uint64_t>& value, std::uint64_t least) {
     if (value < least) value = least;

@@ -64,8 +64,9 @@ void prepend_lines(std::string_view text, std::size_t count, std::vector<std::st
   lines.insert(lines.begin(), newest_first.rbegin(), newest_first.rend());
 }
 
-Result<Fd> open_fifo(const std::string& path, int flags) {
-  Fd fifo(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+// `how` is O_NOFOLLOW where a stranger might have put a link.
+Result<Fd> open_fifo(const std::string& path, int flags, int how = O_NOFOLLOW) {
+  Fd fifo(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK | how));
   if (!fifo) return failure(os_error(errno, "open the log pipe " + path));
   struct stat status{};
   if (::fstat(fifo.get(), &status) != 0 || !S_ISFIFO(status.st_mode))
@@ -202,5 +203,7 @@ Result<Fd> open_log_fifo(const std::string& path) {
 }
 
 Result<Fd> open_log_fifo_writer(const std::string& path) { return open_fifo(path, 0); }
+Result<Fd> reopen_log_fifo(int fd) { return open_fifo("/proc/self/fd/" + std::to_string(fd), O_NONBLOCK, 0); }
+Result<Fd> open_log_fifo_writer_of(pid_t pid) { return open_fifo("/proc/" + std::to_string(pid) + "/fd/1", 0, 0); }
 
 }  // namespace nines::supervise

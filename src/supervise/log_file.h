@@ -6,6 +6,8 @@
 // SIGPIPE, and what it wrote meanwhile waits in the pipe for the next reader.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -67,5 +69,10 @@ Result<Fd> open_log_fifo(const std::string& path);
 
 // The replica's end, for Command::log: blocking, since most programs treat EAGAIN on stdout as fatal.
 Result<Fd> open_log_fifo_writer(const std::string& path);
+
+// The same two, of a FIFO that may have lost its name: by another descriptor of it, or by the process that writes to
+// it.
+Result<Fd> reopen_log_fifo(int fd);
+Result<Fd> open_log_fifo_writer_of(pid_t pid);
 
 }  // namespace nines::supervise

@@ -201,10 +201,11 @@ void write_parts(Exposition& out, const View& view) {
   }
   out.family("nines_part_start_time_seconds", "gauge", "When this part of nines was started, as Unix time.");
   for (const PartView& part : view.parts) {
-    if (part.since) out.sample({{"part", std::string(part.name)}}, unix_time(*part.since));
+    if (part.state == PartState::kRunning && part.since)
+      out.sample({{"part", std::string(part.name)}}, unix_time(*part.since));
   }
   const auto keeper = std::ranges::find(view.parts, "keeper", &PartView::name);
-  if (keeper == view.parts.end() || !keeper->since) return;
+  if (keeper == view.parts.end() || keeper->state != PartState::kRunning || !keeper->since) return;
   out.family("process_start_time_seconds", "gauge", "When the process that answers was started, as Unix time.");
   out.sample({}, unix_time(*keeper->since));
 }

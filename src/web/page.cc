@@ -28,7 +28,7 @@ ul{padding-left:1.2rem}
 .wide{overflow-x:auto;border:1px solid var(--line);border-radius:6px}
 .wide:focus-visible{outline:2px solid var(--good)}
 table{border-collapse:collapse;width:100%}
-th,td{padding:.3rem .7rem;text-align:left;vertical-align:top;border-bottom:1px solid var(--line);white-space:nowrap}
+th,td{padding:.3rem .6rem;text-align:left;vertical-align:top;border-bottom:1px solid var(--line);white-space:nowrap}
 tbody tr:last-child>*{border-bottom:0}
 thead th{background:var(--head);color:var(--dim);font-size:.85rem;font-weight:600}
 tbody th{font-weight:600}
@@ -37,7 +37,7 @@ tbody th:has(time){font-weight:400}
 .text{white-space:normal;width:100%;min-width:min(16rem,50vw);overflow-wrap:anywhere}
 .note{display:block;white-space:normal;min-width:12rem;max-width:24rem;color:var(--dim);font-size:.9rem;
 overflow-wrap:anywhere}
-dl{display:grid;grid-template-columns:repeat(auto-fill,minmax(10.5rem,1fr));gap:.6rem;margin:0}
+dl{display:grid;grid-template-columns:repeat(auto-fill,minmax(11.5rem,1fr));gap:.6rem;margin:0}
 dl div{padding:.4rem .7rem;border:1px solid var(--line);border-radius:6px}
 dt{color:var(--dim);font-size:.85rem}
 dd{margin:0;font-weight:600;font-variant-numeric:tabular-nums}
@@ -276,13 +276,11 @@ void write_gateway(std::string& out, const View& view) {
 }
 
 void write_parts(std::string& out, const View& view) {
-  TableWriter table(
-      out, "parts", "nines’ own parts",
-      {{"Part"}, {"State"}, {"PID", Kind::kNumber}, {"Running since (UTC)"}, {"Times started", Kind::kNumber}});
+  TableWriter table(out, "parts", "nines’ own parts",
+                    {{"Part"}, {"State"}, {"PID", Kind::kNumber}, {"Since (UTC)"}, {"Times started", Kind::kNumber}});
   for (const PartView& part : view.parts) {
     table.row({std::string(part.name), painted(look_of(part.state), name_of(part.state)), number_or_nothing(part.pid),
-               part.state == PartState::kRunning ? short_time_and_age(view.taken, part.since) : std::string(kNothing),
-               number_or_nothing(part.starts)});
+               short_time_and_age(view.taken, part.since), number_or_nothing(part.starts)});
   }
 }
 

@@ -88,7 +88,7 @@ class Viewer {
   const PartView& part(std::string_view name) const { return *std::ranges::find(view_.parts, name, &PartView::name); }
   std::string advice(const PartView& part) const;
   std::string replicas_lacking() const;
-  Since last_exit(std::string_view part) const;
+  Since gone_since(const PartView& part) const;
   Since down_since(std::size_t enough) const;
   Since degraded_since(std::size_t enough) const;
   Since up_since() const;
@@ -166,10 +166,8 @@ void Viewer::add_part(std::string_view name, const plane::Seqlock<plane::Part>& 
     part.state = read->pid == 0                       ? PartState::kAbsent
                  : alive(read->pid, read->start_time) ? PartState::kRunning
                                                       : PartState::kGone;
-    if (part.state == PartState::kRunning) {
-      part.pid = read->pid;
-      part.since = clock_.wall(read->since_ns);
-    }
+    if (part.state == PartState::kRunning) part.pid = read->pid;
+    part.since = part.state == PartState::kGone ? std::nullopt : clock_.wall(read->since_ns);
   }
   view_.parts.push_back(part);
 }
@@ -187,7 +185,7 @@ void Viewer::add_gateway() {
                    .connections_refused = counters.connections_refused,
                    .connections = gauge(counters.connections),
                    // While one gateway replaces another it may be the other one that serves.
-                   .serving = own.pid == serving ? serving != 0 : alive(serving, 0),
+                   .serving = own.pid == serving || alive(serving, 0),
                    .latency = latency_of(counters.latency)};
 }
 
@@ -271,9 +269,10 @@ void Viewer::add_service() {
   service.since = down ? down_since(enough) : service.lacking.empty() ? up_since() : degraded_since(enough);
 }
 
-// When this part was last seen to end; nullopt: the log does not say.
-Viewer::Since Viewer::last_exit(std::string_view name) const {
-  const auto kind = plane::event_kind(std::string(name) + "_exited");
+// Since when this part has not been there; nullopt: neither its record nor the log says.
+Viewer::Since Viewer::gone_since(const PartView& part) const {
+  if (part.since) return part.since;
+  const auto kind = plane::event_kind(std::string(part.name) + "_exited");
   for (auto event = log_.rbegin(); kind && event != log_.rend(); ++event) {
     if (event->kind == *kind) return clock_.wall(event->at_ns);
   }
@@ -296,8 +295,7 @@ std::vector<std::optional<WallTime>> turned(const std::vector<ReplicaView>& repl
 Viewer::Since Viewer::down_since(std::size_t enough) const {
   Since earliest;
   if (!view_.gateway.serving) {
-    const PartView& gateway = part("gateway");
-    earliest = gateway.state == PartState::kRunning ? gateway.since : last_exit("gateway");
+    earliest = gone_since(part("gateway"));
     if (!earliest) return std::nullopt;
   }
   if (view_.service.taking_requests >= enough) return earliest;
@@ -315,7 +313,7 @@ Viewer::Since Viewer::degraded_since(std::size_t enough) const {
     if (!view_.replicas[i].takes_requests && !view_.replicas[i].held) lacks.push_back(turned_[i]);
   }
   for (const PartView& part : view_.parts) {
-    if (part.state != PartState::kRunning) lacks.push_back(last_exit(part.name));
+    if (part.state != PartState::kRunning) lacks.push_back(gone_since(part));
   }
   const auto serving = turned(view_.replicas, turned_, true);
   const std::vector<Since> needed = {lacks.empty() ? Since() : std::ranges::min(lacks), serving[enough - 1],

@@ -107,7 +107,7 @@ struct PartView {
   std::string_view name;  // anchor, supervisor, gateway, keeper
   PartState state = PartState::kUnknown;
   std::optional<std::uint32_t> pid;
-  std::optional<WallTime> since;        // running since
+  std::optional<WallTime> since;        // in this state; nullopt: unknown
   std::optional<std::uint32_t> starts;  // nullopt: unknown
 };
 

@@ -184,6 +184,9 @@ TEST_CASE("view: up, degraded or down, since when, and what to do") {
          w.push(EventKind::kAnchorExited, 99'500s);
        },
        degraded, wall(99'500s), "the anchor is gone: `nines upgrade` puts one back"},
+      {"the anchor went, and the supervisor wrote it down",
+       [](World& w) { w.table->anchor.store({.pid = 0, .starts = 1, .since_ns = 99'400'000'000'000}); }, degraded,
+       wall(99'400s), "the anchor is not running: `nines upgrade` puts one back"},
       {"there never was an anchor", [](World& w) { w.table->anchor.store({}); }, degraded, std::nullopt,
        "the anchor is not running: `nines upgrade` puts one back"},
       {"the supervisor is gone", [](World& w) { w.dead.insert(102); }, degraded, std::nullopt,
@@ -200,6 +203,8 @@ TEST_CASE("view: up, degraded or down, since when, and what to do") {
          w.push(EventKind::kGatewayExited, 99'990s);
        },
        down, wall(99'990s), "the gateway is gone: the supervisor starts another"},
+      {"the gateway is gone, and nobody has taken note", [](World& w) { w.dead.insert(103); }, down, std::nullopt,
+       "the gateway is gone: the supervisor starts another"},
       {"the next gateway has not begun",
        [](World& w) {
          w.table->gateway.store(World::part(203, 99'999s));

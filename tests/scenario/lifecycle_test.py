@@ -34,7 +34,7 @@ def request_in_flight(service, seconds, method="GET"):
 class ServiceTest(unittest.TestCase):
     def assert_nothing_is_left(self, service, status):
         """Nothing of the service that had this status exists any more."""
-        pids = [status["supervisor"]["pid"], status["gateway"]["pid"], status["keeper"]["pid"]]
+        pids = [status[part]["pid"] for part in ("anchor", "supervisor", "gateway", "keeper")]
         pids += [replica["pid"] for replica in status["replicas"]]
         self.assertEqual([pid for pid in pids if harness.alive(pid)], [])
         self.assertEqual(service.stray_processes(), {})
@@ -60,8 +60,9 @@ class Down(ServiceTest):
             _, status = service.status()
             # The searches below must be able to find all of it.
             self.assertEqual(service.run_folders(), [(service.state / "run").resolve()])
-            helpers = {status["gateway"]["pid"], status["keeper"]["pid"], *(r["pid"] for r in status["replicas"])}
-            self.assertEqual(set(harness.stray_processes(service.tag)), helpers)
+            tagged = {*(status[part]["pid"] for part in ("supervisor", "gateway", "keeper")),
+                      *(r["pid"] for r in status["replicas"])}
+            self.assertEqual(set(harness.stray_processes(service.tag)), tagged)
             service.down(status=0)
             self.assert_nothing_is_left(service, status)
             self.assert_status(service.down(), NOT_RUNNING)
@@ -82,7 +83,7 @@ class Down(ServiceTest):
                 up = service.up_background()
                 service.wait_ready(3)
                 _, status = service.status()
-                self.assertEqual(status["supervisor"]["pid"], up.pid)
+                self.assertEqual(status["anchor"]["pid"], up.pid)
                 up.send_signal(number)
                 self.assertEqual(up.wait(timeout=60), 0)
                 self.assert_nothing_is_left(service, status)
@@ -127,7 +128,7 @@ class Up(ServiceTest):
         with harness.Service(harness.slow_service()) as service:
             service.up()
             before = service.wait_ready(3)
-            pid = service.status()[1]["supervisor"]["pid"]
+            pid = service.status()[1]["anchor"]["pid"]
             service.write("other.yaml", harness.slow_service())
             for arguments in (["up"], ["up", "--detach"], ["up", "-c", "other.yaml"]):
                 with self.subTest(arguments=arguments):
@@ -349,22 +350,24 @@ class PartsThatDie(ServiceTest):
             self.assertNotIn(service.status()[1]["keeper"]["pid"], (None, keeper))
             self.assertEqual([r["pid"] for r in service.ready()], [r["pid"] for r in status["replicas"]])
 
-    def test_up_after_the_supervisor_was_killed_ends_what_it_left_and_serves_anew(self):
+    def test_up_after_anchor_and_supervisor_were_killed_goes_on_with_the_replicas(self):
         with harness.Service(harness.slow_service()) as service:
             service.up()
             service.wait_ready(3)
             _, status = service.status()
-            harness.kill9(status["supervisor"]["pid"])
-            harness.wait_for(lambda: not harness.alive(status["supervisor"]["pid"]), 10, "the supervisor to die")
+            for part in ("anchor", "supervisor"):
+                harness.kill9(status[part]["pid"])
+                harness.wait_for(lambda p=part: not harness.alive(status[p]["pid"]), 10, f"the {part} to die")
             self.assertEqual(harness.http(service.url)[0], 200, "the gateway and the replicas run on")
             self.assertEqual(service.status()[0], NOT_RUNNING)
             service.up()
             service.wait_ready(3)
             _, fresh = service.status()
-            old = {status["gateway"]["pid"], status["keeper"]["pid"], *(r["pid"] for r in status["replicas"])}
-            new = {fresh["gateway"]["pid"], fresh["keeper"]["pid"], *(r["pid"] for r in fresh["replicas"])}
-            self.assertEqual(set(harness.stray_processes(service.tag)), new)
-            self.assertEqual({pid for pid in old if harness.alive(pid)}, set())
+            self.assertEqual([r["pid"] for r in fresh["replicas"]], [r["pid"] for r in status["replicas"]])
+            parts = ("supervisor", "gateway", "keeper")
+            tagged = {*(fresh[part]["pid"] for part in parts), *(r["pid"] for r in fresh["replicas"])}
+            self.assertEqual(set(harness.stray_processes(service.tag)), tagged)
+            self.assertEqual([part for part in parts if harness.alive(status[part]["pid"])], [])
             self.assertEqual(harness.http(service.url)[0], 200)
             service.down(status=0)
             self.assert_nothing_is_left(service, fresh)
