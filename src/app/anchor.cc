@@ -22,7 +22,8 @@ namespace {
 using plane::EventKind;
 using Leave = plane::Header::Leave;
 
-constexpr Duration kSettled = 5s;
+constexpr Duration kSettled = 1s;     // one that lives so long costs nothing to start again
+constexpr int kQuickEndsAtOnce = 10;  // and neither do a few that do not, as when somebody kills them
 constexpr Duration kFirstPause = 25ms;
 constexpr Duration kLastPause = 2s;
 
@@ -153,8 +154,8 @@ class Anchor {
   void supervisor_ended(const siginfo_t& info) {
     pid_ = 0;
     quick_ends_ = now() - started_at_ >= kSettled ? 0 : quick_ends_ + 1;
-    const int doubled = std::clamp(quick_ends_ - 2, 0, 10);
-    start_at_ = now() + (quick_ends_ <= 1 ? 0ns : std::min<Duration>(kFirstPause * (1 << doubled), kLastPause));
+    const int doubled = std::min(quick_ends_ - kQuickEndsAtOnce - 1, 10);
+    start_at_ = now() + (doubled < 0 ? 0ns : std::min<Duration>(kFirstPause * (1 << doubled), kLastPause));
     char how[48];
     if (info.si_code == CLD_EXITED) {
       std::snprintf(how, sizeof how, "exit status %d", info.si_status);

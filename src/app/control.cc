@@ -13,6 +13,10 @@ namespace {
 
 namespace json = boost::json;
 
+// web/ shows the state of a replica out of the table, and may not ask supervise/ what its number means.
+static_assert(static_cast<int>(supervise::State::kWaiting) == 0 && static_cast<int>(supervise::State::kReady) == 2 &&
+              static_cast<int>(supervise::State::kStopped) == 6);
+
 constexpr std::uint64_t kExact = 1ULL << 53;  // above it a double, and so many a JSON reader, is not exact
 
 json::value number(std::uint64_t n) { return n > kExact ? json::value(std::to_string(n)) : json::value(n); }

@@ -73,7 +73,6 @@ web::Facts Dashboard::facts() const {
                    .listen = {},
                    .objective = config.objective,
                    .folder = service_.paths.state,
-                   .enough = static_cast<std::size_t>(std::max(config.replicas.count - 1, 1)),
                    .alive = is_alive,
                    .keeps_backups = !config.backups.empty(),
                    .backups = backups_.archives(),

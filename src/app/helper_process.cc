@@ -7,13 +7,15 @@
 namespace nines::app {
 namespace {
 
-// A helper that has lived for a while is started again at once; one that dies again and again does not take the machine
-// with it.
-constexpr Duration kSettled = 5s;
+// A helper that has lived for a while is started again at once, and so are a few that have not, as when somebody kills
+// them; one that dies again and again does not take the machine with it.
+constexpr Duration kSettled = 1s;
+constexpr int kQuickEndsAtOnce = 10;
 constexpr Duration kPauseMax = 2s;
 
 Duration pause_after(int quick_ends) {
-  return quick_ends <= 1 ? 0ns : std::min<Duration>(25ms * (1 << std::min(quick_ends, 10)), kPauseMax);
+  const int doubled = std::min(quick_ends - kQuickEndsAtOnce - 1, 10);
+  return doubled < 0 ? 0ns : std::min<Duration>(25ms * (1 << doubled), kPauseMax);
 }
 
 Task<Result<>> sleep(net::Loop& loop, Duration d) { co_return co_await loop.sleep(d); }

@@ -47,7 +47,7 @@ class LogPump {
     for (int i = 0; i < kPiecesMax; ++i) {
       const ssize_t n = ::read(fifo_.get(), buffer.data(), buffer.size());
       if (n <= 0) return false;
-      log_.append({buffer.data(), static_cast<std::size_t>(n)});
+      log_.append({buffer.data(), static_cast<std::size_t>(n)}, loop_.wall_now());
     }
     return true;
   }

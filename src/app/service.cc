@@ -40,6 +40,7 @@ Task<void> keep_socket(Supervisor& supervisor, http::Server& control) {
 Task<Outcome> run_with_control(Supervisor& supervisor, std::unique_ptr<net::Listener> socket) {
   http::Server control(supervisor.loop(), control_handler(supervisor),
                        {.body_bytes = 64 * 1024, .connections = 64, .keep_alive = 5s});
+  co_await supervisor.inherit();
   control.serve(std::move(socket));
   TaskGroup watching;
   watching.start(keep_socket(supervisor, control));

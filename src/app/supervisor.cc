@@ -173,12 +173,10 @@ void Supervisor::helper_exited(EventKind kind, const supervise::Exit& exit, pid_
 }
 
 Task<Outcome> Supervisor::run() {
-  anchor_ = static_cast<pid_t>(table_->anchor.load().value_or(plane::Part{}).pid);
   TaskGroup helpers;
   tasks_.start(hear_signals());
   tasks_.start(hear_anchor());
   tasks_.start(hear_gateway());
-  co_await inherit();
   helpers.start(gateway_.run());
   helpers.start(keeper_.run());  // after the FIFOs exist
   renew_helpers();
@@ -205,6 +203,7 @@ Task<Outcome> Supervisor::run() {
 // Looks for what runs, and what the book says of it.
 Task<void> Supervisor::inherit() {
   plane::Header& header = table_->header;
+  anchor_ = static_cast<pid_t>(table_->anchor.load().value_or(plane::Part{}).pid);
   table_->supervisor.store({.pid = static_cast<std::uint32_t>(::getpid()),
                             .starts = table_->supervisor.load().value_or(plane::Part{}).starts,
                             .start_time = supervise::read_process_stat(::getpid())->start_time,
@@ -358,8 +357,11 @@ Task<void> Supervisor::hear_anchor() {
 Task<supervise::Exit> Supervisor::obituary(pid_t pid, Instant since) {
   const Instant until = loop_.now() + kObituaryWait;
   while (true) {
+    // The anchor writes before it reaps: what is no zombie of its is in the ring by now, or nobody can tell.
+    const auto stat = supervise::read_process_stat(pid);
+    const bool to_come = stat && stat->dead() && stat->parent == anchor_ && !anchor_gone_;
     if (const auto exit = events_.obituary(pid, since)) co_return *exit;
-    if (anchor_gone_ || loop_.now() >= until) break;
+    if (!to_come || loop_.now() >= until) break;
     if (!co_await wait_for(changed_, until) && (co_await current_scope())->cancelled()) break;
   }
   co_return supervise::Exit{};

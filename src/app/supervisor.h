@@ -40,6 +40,9 @@ class Supervisor final : private ReplicaUnit::Owner {
   Supervisor(const Service& service, const Listener& listener, plane::Plane table, std::size_t listeners);
   ~Supervisor() override;
 
+  // First of all: looks for what runs. Until it returns, nobody may ask for anything: a replica that is not known yet
+  // would be started a second time.
+  Task<void> inherit();
   // Until the service is down, or goes on without us.
   Task<Outcome> run();
 
@@ -83,7 +86,6 @@ class Supervisor final : private ReplicaUnit::Owner {
   Task<supervise::Exit> obituary(pid_t pid, Instant since) override;
   Task<void> end_followers(const std::string& part, std::uint64_t incarnation) override;
 
-  Task<void> inherit();
   std::vector<ReplicaUnit::Inheritance> read_book();
   Task<void> carry_counters();
   Task<void> hear_gateway();

@@ -22,9 +22,9 @@ namespace nines::backup {
 struct CopyOptions {
   int step_pages = 256;  // 1 MiB of the usual pages: a few milliseconds under the shared lock
   Duration between_steps = 3ms;
-  int restarts_max = 5;     // each costs at most one pass, so this bounds the work wasted
-  Duration busy_max = 30s;  // for a lock that another process does not let go
-  Duration between_tries = 20ms;
+  int restarts_max = 5;          // each costs at most one pass, so this bounds the work wasted
+  Duration busy_max = 30s;       // for a lock that another process does not let go
+  Duration between_tries = 1ms;  // a busy writer leaves gaps of microseconds: they have to be met
 };
 
 struct CopyReport {

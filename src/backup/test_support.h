@@ -77,7 +77,7 @@ inline void make_database(const std::string& path, const std::string& journal_mo
 // A process that inserts one row after another, ids from 1,000,000, and says which one SQLite has acknowledged.
 class Writer {
  public:
-  explicit Writer(const std::string& path, Duration pause = 0ms) {
+  explicit Writer(const std::string& path, Duration pause = 100us) {
     shared_ = static_cast<std::atomic<long>*>(
         ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
     REQUIRE(shared_ != MAP_FAILED);
@@ -111,7 +111,7 @@ class Writer {
     sqlite3_busy_timeout(db, 20'000);
     sqlite3_exec(db, "PRAGMA synchronous=OFF", nullptr, nullptr, nullptr);
     for (long n = 1;; ++n) {
-      const std::string insert = "INSERT INTO t VALUES (" + std::to_string(1'000'000 + n) + ", randomblob(1000))";
+      const std::string insert = "INSERT INTO t VALUES (" + std::to_string(1'000'000 + n) + ", randomblob(100))";
       const Instant began = boot();
       if (sqlite3_exec(db, insert.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) ::_exit(2);
       shared_[1].store(std::max(shared_[1].load(), static_cast<long>((boot() - began).count())));

@@ -22,6 +22,7 @@ struct GlobalOptions {
   std::string config = "nines.yaml";
   bool config_given = false;
   std::string state;  // empty: the default
+  int snapshot = -1;  // the configuration as the running service has it, rather than the file, which may be half edited
 };
 
 struct CheckOptions {

@@ -1,6 +1,9 @@
+#include <sys/resource.h>
+
 #include <boost/json.hpp>
 #include <cstdio>
 
+#include "app/process_contract.h"
 #include "backup/run_lock.h"
 #include "base/version.h"
 #include "cli/backup_setup.h"
@@ -191,8 +194,11 @@ int perform(const GlobalOptions& global, const BackupOptions& options) {
 int internal_backup_main(const std::vector<std::string>& arguments) {
   std::vector<std::string> words = {"backup", "now", "--json"};
   words.insert(words.end(), arguments.begin(), arguments.end());
-  const auto invocation = parse_arguments(words);
+  auto invocation = parse_arguments(words);
   if (!invocation) return say(invocation.error());
+  invocation->global.snapshot = app::kSnapshot;
+  constexpr int kNice = 10;  // requests come first
+  ::setpriority(PRIO_PROCESS, 0, kNice);
   return perform(invocation->global, std::get<BackupOptions>(invocation->command));
 }
 

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "app/snapshot.h"
 #include "base/version.h"
 #include "cli/service_setup.h"
 #include "net/epoll_loop.h"
@@ -52,15 +53,24 @@ std::vector<backup::Source> sources(const std::vector<std::string>& names, const
   return all;
 }
 
+Answered<config::Config> load_config(const GlobalOptions& global) {
+  if (global.snapshot >= 0) {
+    auto config = app::config_of_snapshot(global.snapshot);
+    if (!config) return refuse(kNo, config.error().text());
+    return *std::move(config);
+  }
+  auto config = config::load(global.config);
+  if (config) return *std::move(config);
+  std::string text = describe_problems(config.error(), global.config);
+  while (text.ends_with('\n')) text.pop_back();
+  return std::unexpected(Reply{kWrong, std::move(text)});
+}
+
 }  // namespace
 
 Answered<Protected> load_protected(const GlobalOptions& global) {
-  auto config = config::load(global.config);
-  if (!config) {
-    std::string text = describe_problems(config.error(), global.config);
-    while (text.ends_with('\n')) text.pop_back();
-    return std::unexpected(Reply{kWrong, std::move(text)});
-  }
+  auto config = load_config(global);
+  if (!config) return std::unexpected(config.error());
   auto paths = app::find_paths(global.config, global.state);
   if (!paths) return refuse(kWrong, paths.error().text());
   if (!config->service) config->service = service_name_of(paths->folder);

@@ -143,7 +143,7 @@ class World {
 };
 
 struct Echo {
-  explicit Echo(Loop& loop, std::string name)
+  Echo(Loop& loop, const std::string& name)
       : server(loop, [this, name](http::Request& request) -> Task<http::Response> {
           ++requests;
           co_return http::Response{.body = name + " " + std::string(request.head.method()) + " " +

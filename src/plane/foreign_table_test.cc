@@ -246,25 +246,25 @@ TEST_CASE("foreign table: fields that point outside read nothing there") {
   struct Hostile {
     const char* what;
     std::uint32_t offset, count, stride, repeat;
-    std::uint64_t added;  // of what stands at 4088, the last number of the table
+    std::uint64_t added, incarnation;  // of the 5 that stands at 4088, the last number of the table
   };
   const Hostile rows[] = {
-      {"the last number", 4088, 1, 0, 1, 1},
-      {"one behind the end", 4096, 1, 0, 1, 0},
-      {"across the end", 4092, 1, 0, 1, 0},
-      {"misaligned", 4081, 1, 0, 1, 0},
-      {"far away", 0xfffffff8, 1, 0, 1, 0},
-      {"no groups", 4088, 1, 0, 0, 0},
-      {"no numbers", 4088, 0, 0, 1, 0},
-      {"more numbers than there are", 4088, 0xffffffff, 8, 1, 0},
-      {"a stride to beyond the end", 4088, 1, 0xfffffff8, 0xffffffff, 1},
-      {"a misaligned stride", 4088, 1, 1, 0xffffffff, 1},
-      {"the same number for everybody", 4088, 1, 0, 0xffffffff, kReplicasMax},
+      {"the last number", 4088, 1, 0, 1, 5, 5},
+      {"one behind the end", 4096, 1, 0, 1, 0, 1},
+      {"across the end", 4092, 1, 0, 1, 0, 1},
+      {"misaligned", 4081, 1, 0, 1, 0, 1},
+      {"far away", 0xfffffff8, 1, 0, 1, 0, 1},
+      {"no groups", 4088, 1, 0, 0, 0, 1},
+      {"no numbers", 4088, 0, 0, 1, 0, 1},
+      {"more numbers than there are", 4088, 0xffffffff, 8, 1, 0, 5},
+      {"a stride to beyond the end", 4088, 1, 0xfffffff8, 0xffffffff, 5, 5},
+      {"a misaligned stride", 4088, 1, 1, 0xffffffff, 5, 5},
+      {"the same number for everybody", 4088, 1, 0, 0xffffffff, 5 * kReplicasMax, 5},
   };
   for (const Hostile& row : rows) {
     CAPTURE(row.what);
     OldTable old(4096);
-    old.field("replica.requests", row.offset, row.count, row.stride, row.repeat).number(4088, 1);
+    old.field("replica.requests", row.offset, row.count, row.stride, row.repeat).number(4088, 5);
     old.field("replica.latency", row.offset, kLatencyBuckets, row.stride, row.repeat);
     old.field("next_incarnation", row.offset, row.count, row.stride, row.repeat);
     const Plane table = fresh();
@@ -272,7 +272,7 @@ TEST_CASE("foreign table: fields that point outside read nothing there") {
     std::uint64_t requests = 0;
     for (const Observed& observed : table->observed) requests += observed.requests;
     CHECK(requests == row.added);
-    CHECK(table->header.next_incarnation == 1);
+    CHECK(table->header.next_incarnation == row.incarnation);
   }
 }
 

@@ -1,5 +1,6 @@
 #include "plane/plane.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -98,10 +99,12 @@ const std::atomic<std::uint64_t>* number_at(const std::byte* memory, std::size_t
 }  // namespace
 
 Result<Plane> Plane::create() {
-  Fd fd(::memfd_create("nines-plane", MFD_CLOEXEC));
+  Fd fd(::memfd_create("nines-plane", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!fd || ::ftruncate(fd.get(), sizeof(Table)) != 0) return failure(os_error(errno, "create the shared table"));
   auto memory = map(fd.get(), sizeof(Table), PROT_READ | PROT_WRITE);
   if (!memory) return std::unexpected(memory.error());
+  // Whoever has the descriptor may write, nobody may pull the memory from under the others.
+  ::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
   auto* const table = new (*memory) Table;
   table->header.size = sizeof(Table);
   if (::getrandom(&table->header.id, sizeof table->header.id, 0) != sizeof table->header.id)

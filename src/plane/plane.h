@@ -105,10 +105,10 @@ struct Part {
   std::uint32_t pid = 0;  // 0: none just now
   std::uint32_t starts = 0;
   std::uint64_t start_time = 0;  // as in Route
-  std::int64_t since_ns = 0;     // when it was started
+  std::int64_t since_ns = 0;     // when it was started; without a pid: when it went
 };
 
-// What stands at the end of a table's first page describes the rest, so that a program with another layout can read
+// The directory behind the header describes the rest, so that a program with another layout can read
 // the numbers it carries over: `repeat` groups, `stride` bytes apart, of `count` 64-bit numbers each.
 struct Field {
   char name[40] = "";
@@ -139,7 +139,7 @@ struct Header {
   std::atomic<std::uint32_t> stopping = 0;         // by the supervisor: the service goes down, whoever supervises it
   std::atomic<std::uint32_t> ever_ready = 0;       // by the supervisor: so it is never given up
   std::atomic<std::uint32_t> announced = 0;        // by the supervisor: it was said that the service is up
-  std::atomic<std::uint32_t> carried = 0;          // by the supervisor: the counters of the table before are in this one
+  std::atomic<std::uint32_t> carried = 0;  // by the supervisor: the counters of the table before are in this one
 
   // What the supervisor tells the anchor before it exits; anything else than 0 is read once.
   enum class Leave : std::uint32_t {

@@ -65,6 +65,10 @@ void prepend_lines(std::string_view text, std::size_t count, std::vector<std::st
 }
 
 // `how` is O_NOFOLLOW where a stranger might have put a link.
+WallTime modified_at(const struct stat& status) {
+  return WallTime{} + std::chrono::seconds(status.st_mtim.tv_sec) + std::chrono::nanoseconds(status.st_mtim.tv_nsec);
+}
+
 Result<Fd> open_fifo(const std::string& path, int flags, int how = O_NOFOLLOW) {
   Fd fifo(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK | how));
   if (!fifo) return failure(os_error(errno, "open the log pipe " + path));
@@ -84,27 +88,29 @@ Result<RotatingLog> RotatingLog::open(Options options) {
   return log;
 }
 
-void RotatingLog::append(std::string_view bytes) {
-  reopen_if_removed();
+void RotatingLog::append(std::string_view bytes, WallTime at) {
+  look_at_file();
   if (unreported_bytes_ > 0) {
     std::string notice = at_line_start_ ? "" : "\n";
     notice +=
         "[nines: " + std::to_string(unreported_bytes_) + " bytes of output dropped, the disk could not take them]\n";
     const auto unreported = std::exchange(unreported_bytes_, 0);
     const auto dropped = dropped_bytes_;
-    append_cut(notice);
+    append_cut(notice, at);
     if (dropped_bytes_ != dropped) {  // still full: the notice itself is no loss
       dropped_bytes_ = dropped;
       unreported_bytes_ = unreported;
       return drop(bytes.size());
     }
   }
-  append_cut(bytes);
+  append_cut(bytes, at);
 }
 
-void RotatingLog::append_cut(std::string_view bytes) {
+void RotatingLog::append_cut(std::string_view bytes, WallTime at) {
+  if (at_line_start_ && times_.is_full(at)) (void)rotate();
   while (!bytes.empty()) {
     const std::string_view head = head_that_fits(bytes);
+    if (!head.empty()) times_.note(size_, at);
     if (!head.empty() && !write_all(head)) return drop(bytes.size() - head.size());
     bytes.remove_prefix(head.size());
     if (!bytes.empty() && !rotate()) return drop(bytes.size());
@@ -151,27 +157,44 @@ Result<> RotatingLog::open_file() {
   file_ = std::move(file);
   size_ = static_cast<std::uint64_t>(status.st_size);
   at_line_start_ = true;
+  times_.open(options_.path, size_, modified_at(status));
   return {};
 }
 
-// Somebody who deletes a log to make room expects the next lines in a file they can find.
-void RotatingLog::reopen_if_removed() {
+// Somebody who deletes a log to make room expects the next lines in a file they can find; somebody who empties it, or
+// writes into it, has changed where they begin.
+void RotatingLog::look_at_file() {
   struct stat status{};
-  if (file_ && ::fstat(file_.get(), &status) == 0 && status.st_nlink > 0) return;
-  if (!open_file()) file_.reset();
+  if (!file_ || ::fstat(file_.get(), &status) != 0 || status.st_nlink == 0) {
+    if (!open_file()) file_.reset();
+    return;
+  }
+  const auto size = static_cast<std::uint64_t>(status.st_size);
+  if (size < size_) {
+    at_line_start_ = true;
+    times_.open(options_.path, size, modified_at(status));
+  }
+  size_ = size;
 }
 
 // The fresh file is made first, under another name: if that fails, nothing has been renamed and the log goes on
-// dropping, not writing into a file that counts as old. The oldest goes before it, for its space may be needed.
+// dropping, not writing into a file that counts as old. The oldest goes before it, for its space may be needed. Times
+// follow their log, and the new ones are there before the new log is: whoever opens a log, then its times, and finds the
+// log still under its name, has the times that belong to it (log_history.h).
 bool RotatingLog::rotate() {
   const std::string fresh = options_.path + ".new";
   ::unlink(name(options_.max_files - 1).c_str());
+  ::unlink(times_file_of(name(options_.max_files - 1)).c_str());
   Fd file(::open(fresh.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_TRUNC | O_CLOEXEC, kMode));
   if (!file) return false;
   for (int generation = options_.max_files - 1; generation > 0; --generation) {
+    const std::string times = times_file_of(name(generation));
+    ::unlink(times.c_str());
     const bool moved = std::rename(name(generation - 1).c_str(), name(generation).c_str()) == 0;
     if (!moved && generation == 1 && errno != ENOENT) return false;  // ENOENT: half-way through a rotation that failed
+    std::rename(times_file_of(name(generation - 1)).c_str(), times.c_str());
   }
+  times_.begin(options_.path);
   if (std::rename(fresh.c_str(), options_.path.c_str()) != 0) return false;
   file_ = std::move(file);
   size_ = 0;

@@ -2,6 +2,8 @@
 //
 //   replica --stdout, stderr--> FIFO --reader--> log, log.1 … log.4
 //
+// Beside each log file are the times at which its bytes were written (log_times.h).
+//
 // Both ends open the FIFO for reading and writing, so the reader's death breaks nothing: the replica gets no
 // SIGPIPE, and what it wrote meanwhile waits in the pipe for the next reader.
 #pragma once
@@ -15,6 +17,7 @@
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "supervise/log_times.h"
 
 namespace nines::supervise {
 
@@ -25,27 +28,27 @@ class RotatingLog {
  public:
   struct Options {
     std::string path;
-    std::uint64_t max_bytes = 10ULL << 20;  // of each file
+    std::uint64_t max_bytes = 10ULL << 20;  // of each file, and of its times
     int max_files = 5;                      // including the newest; at least 1
   };
 
   // Continues an existing file.
   static Result<RotatingLog> open(Options options);
   // Opens it at the first append, and tries again at every further one until that works.
-  explicit RotatingLog(Options options) : options_(std::move(options)) {}
+  explicit RotatingLog(Options options) : options_(std::move(options)), times_(options_.max_bytes) {}
 
   // Never fails and never waits: what cannot be written (disk full) is dropped and counted, and a line saying so
-  // goes first once writing works again. A file that somebody removed is made anew.
-  void append(std::string_view bytes);
+  // goes first once writing works again. A file that somebody removed is made anew, one that was emptied begins again.
+  void append(std::string_view bytes, WallTime at);
 
   std::uint64_t dropped_bytes() const { return dropped_bytes_; }  // since open()
   const std::string& path() const { return options_.path; }
 
  private:
   Result<> open_file();
-  void reopen_if_removed();
+  void look_at_file();
   bool rotate();
-  void append_cut(std::string_view bytes);
+  void append_cut(std::string_view bytes, WallTime at);
   std::string_view head_that_fits(std::string_view bytes) const;
   bool write_all(std::string_view bytes);
   void drop(std::size_t bytes);
@@ -53,6 +56,7 @@ class RotatingLog {
 
   Options options_;
   Fd file_;
+  TimesWriter times_;
   std::uint64_t size_ = 0;
   bool at_line_start_ = true;
   std::uint64_t dropped_bytes_ = 0;

@@ -83,9 +83,10 @@ TEST_CASE("answer: only by names that no page on the internet can point here") {
     CAPTURE(host);
     CHECK(get(view, "/", host).status == 200);
   }
-  for (const char* host : {"evil.example", "evil.example:9900", "127.0.0.1.evil.example", "localhost.evil.example", "",
-                           ":9900", "[::1", "[::1]evil", "[localhost]", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:70000",
-                           "0x7f.1", "2130706433", "::1", "127.0.0.1, evil.example", "evil.example@127.0.0.1"}) {
+  for (const char* host :
+       {"evil.example", "evil.example:9900", "127.0.0.1.evil.example", "localhost.evil.example", "", ":9900", "[::1",
+        "[::1]evil", "[::1]x80", "[localhost]", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:70000", "0x7f.1", "2130706433",
+        "::1", "127.0.0.1, evil.example", "evil.example@127.0.0.1"}) {
     CAPTURE(host);
     for (const char* path : {"/", "/metrics", "/healthz", "/other"}) CHECK(get(view, path, host).status == 403);
   }

@@ -61,6 +61,7 @@ TEST_CASE("page: replicas, parts, counters, events and backups") {
   World world;
   world.table->observed[0].requests = 12'345;
   world.table->observed[0].errors = 12;
+  world.table->observed[0].in_flight[0] = 3;
   world.table->observed[0].latency.record(5ms);
   world.table->service.replayed = 1'234;
   world.table->service.connections[1] = 7;
@@ -71,7 +72,7 @@ TEST_CASE("page: replicas, parts, counters, events and backups") {
   const std::string html = page(world.view());
   CHECK(has(html,
             "<th scope=\"row\">ai-1</th><td><span class=\"good\"><span aria-hidden=\"true\">●</span> ready</span></td>"
-            "<td class=\"n\">1001</td><td class=\"n\">20001</td><td class=\"n\">0</td><td class=\"n\">12,345</td>"
+            "<td class=\"n\">1001</td><td class=\"n\">20001</td><td class=\"n\">3</td><td class=\"n\">12,345</td>"
             "<td class=\"n\">12 (0.097 %)</td><td class=\"n\">5.1 ms</td><td class=\"n\">5.1 ms</td>"));
   CHECK(has(html, "<th scope=\"row\">anchor</th>"));
   CHECK(has(html, "<dt>Sent again elsewhere</dt><dd>1,234</dd>"));

@@ -174,8 +174,6 @@ void Viewer::add_part(std::string_view name, const plane::Seqlock<plane::Part>& 
 
 void Viewer::add_gateway() {
   const plane::ServiceCounters& counters = table_.service;
-  const std::uint32_t serving = table_.header.gateway_serving;
-  const PartView& own = part("gateway");
   view_.gateway = {.requests = counters.requests,
                    .errors = counters.errors,
                    .client_errors = counters.client_errors,
@@ -184,8 +182,8 @@ void Viewer::add_gateway() {
                    .unroutable = counters.unroutable,
                    .connections_refused = counters.connections_refused,
                    .connections = gauge(counters.connections),
-                   // While one gateway replaces another it may be the other one that serves.
-                   .serving = own.pid == serving || alive(serving, 0),
+                   // Not by the gateway's part: while one replaces another it may be the other one that serves.
+                   .serving = alive(table_.header.gateway_serving, 0),
                    .latency = latency_of(counters.latency)};
 }
 

@@ -87,6 +87,18 @@ TEST_CASE("view: what a replica is, from the supervisor's book and the gateway's
   }
 }
 
+TEST_CASE("view: a replica is in its state since the supervisor says so, or since the verdict that contradicts it") {
+  World world;
+  CHECK(world.view().replicas[0].since == wall(95'000s));
+  world.verdict(0, Health::kDown, 99'000s);
+  CHECK(world.view().replicas[0].since == wall(99'000s));
+  world.change(0, [](plane::Route& r) { r.since_ns = (World::kNow.since_boot + 30s).count(); });
+  world.verdict(0, Health::kUp, 99'000s);
+  CHECK(world.view().replicas[0].since == wall(100'030s));  // written while we were reading
+  world.change(0, [](plane::Route& r) { r.since_ns = (World::kNow.since_boot + 2min).count(); });
+  CHECK_FALSE(world.view().replicas[0].since);
+}
+
 TEST_CASE("view: a torn record is unknown, and its counters still count") {
   World world;
   world.table->observed[1].requests = 12;

@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """A replica for scenarios: slow_server.py PORT [--delay 0.02]
 
-GET /health answers at once, GET /count tells how many requests were answered (health excluded), any other GET answers
-"ok" and any POST echoes its body, both after the delay. One thread per connection; the parsing is minimal, because
-scenarios send 400 requests a second on machines with two cores and the standard library's http.server costs 1 ms each.
+GET /health answers at once, GET /count tells how many requests were answered (health excluded), GET /exit?N ends it
+with that status, any other GET answers "ok" and any POST echoes its body, both after the delay. One thread per
+connection; the parsing is minimal, because scenarios send 400 requests a second on machines with two cores and the
+standard library's http.server costs 1 ms each.
 """
 import argparse
 import os
@@ -49,6 +50,8 @@ def answer(method, path, body, delay):
         return b"ok"
     if path == b"/count":
         return b"%d" % answered
+    if path.startswith(b"/exit?"):
+        os._exit(int(path.partition(b"?")[2]))
     time.sleep(delay)
     with lock:
         answered += 1
