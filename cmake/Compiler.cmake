@@ -22,6 +22,10 @@ add_compile_options(
   $<$<COMPILE_LANGUAGE:CXX>:-Wshadow> $<$<COMPILE_LANGUAGE:CXX>:-Werror> $<$<COMPILE_LANGUAGE:CXX>:-Wno-missing-designated-field-initializers>
   $<$<COMPILE_LANGUAGE:CXX>:-fcolor-diagnostics>
   "$<$<COMPILE_LANGUAGE:CXX>:SHELL:-Xclang -fno-pch-timestamp>")
+option(NINES_FUZZ "coverage for libFuzzer, and the programs in fuzz/" OFF)
+if(NINES_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
 if(NINES_SANITIZE)
   add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
   add_link_options(-fsanitize=address,undefined)

@@ -3,7 +3,8 @@
 #include <csignal>
 #include <cstdio>
 
-#include "http/client.h"
+#include "ask.h"
+#include "disaster.h"
 #include "live.h"
 #include "report.h"
 
@@ -35,7 +36,7 @@ Demo::Demo(net::EpollLoop& loop, const Options& options, cli::Style style)
       style_(style),
       service_(loop, {.programs = options.programs,
                       .folder = options.folder,
-                      .port = options.port,
+                      .ports = options.ports,
                       .note = [](const std::string& text) { say("  " + text + "\n"); }}) {}
 
 Task<int> Demo::run() {
@@ -62,10 +63,12 @@ Task<void> Demo::hear_signals(net::Signals& signals, CancelScope& acting) {
 }
 
 Task<Result<>> Demo::act() {
-  say(style_.paint(cli::Colour::kBold, "A real AI server under nines, killed while it is used") + "\n");
+  say(style_.paint(cli::Colour::kBold, "A real AI server under nines: killed, backed up, destroyed, restored") + "\n");
   if (auto started = co_await start(); !started) co_return started;
   if (auto asked = co_await ask(); !asked) co_return asked;
-  if (auto killed = co_await kill_replicas(); !killed) co_return killed;
+  if (auto killed = co_await use_and_kill(); !killed) co_return killed;
+  if (auto restored = co_await destroy_and_restore(); !restored) co_return restored;
+  judged_ = true;
   if (!options_.stays) co_return Result<>{};
   co_return co_await stay();
 }
@@ -74,21 +77,21 @@ Task<Result<>> Demo::start() {
   say(heading("1  Start: " + std::to_string(kReplicas) + " replicas of language-id behind one address", style_));
   if (auto prepared = co_await service_.prepare(); !prepared) co_return failure(std::move(prepared.error()));
   say("  in " + service_.folder() + ", where nines.yaml says what to run\n");
-  say("  " + style_.paint(cli::Colour::kCyan, "$ nines up --detach") + "\n");
+  say_command("nines up --detach");
   const Instant began = net::boot_time();
   const auto said = co_await service_.up();
   if (!said) co_return failure(said.error());
-  say(indented(*said) + "  it took " + format_duration(net::boot_time() - began) + "\n");
+  say(indented(*said) + "  it took " + format_duration(net::boot_time() - began) + "; dashboard " +
+      service_.dashboard() + "\n");
   co_return Result<>{};
 }
 
 Task<Result<>> Demo::ask() {
   say(heading("2  Ask: in which language is this?", style_));
   std::vector<Sample> samples;
-  for (const Sentence& sentence : sentences()) {
-    auto sample = co_await classify(sentence);
-    if (!sample) co_return failure(std::move(sample.error()).in("classify a sentence"));
-    samples.push_back(std::move(*sample));
+  for (auto& answer : co_await ask_all(loop_, service_)) {
+    if (!answer) co_return failure(std::move(answer.error()).in("classify a sentence"));
+    samples.push_back(std::move(*answer));
   }
   samples_ = samples.size();
   say(samples_text(samples, style_));
@@ -100,41 +103,64 @@ Task<Result<>> Demo::ask() {
   co_return Result<>{};
 }
 
-Task<Result<Sample>> Demo::classify(const Sentence& sentence) {
-  const auto answer = co_await http::fetch(loop_, {.to = net::Address::loopback(service_.port()),
-                                                   .method = "POST",
-                                                   .target = "/classify",
-                                                   .host = service_.address(),
-                                                   .body = classify_body(sentence.text)});
-  if (!answer) co_return failure(answer.error());
-  if (answer->head.status() != 200)
-    co_return failure(Code::kProtocol, "status " + std::to_string(answer->head.status()) + " " + answer->body);
-  auto verdict = parse_verdict(answer->body);
-  if (!verdict) co_return failure(std::move(verdict.error()));
-  co_return Sample{sentence, std::move(*verdict), std::string(answer->head.find("X-Process-Id").value_or("–"))};
+Task<Result<>> Demo::use_and_kill() {
+  const Plan& plan = options_.plan;
+  Experiment experiment(loop_, service_, plan, samples_);
+  if (auto begun = experiment.begin(); !begun) co_return begun;
+  say(heading("3  Kill replicas: while " + std::to_string(plan.connections) + " clients use them", style_));
+  say("  The clients go on for " + plain_seconds(plan.lasts) +
+      ", through steps 3, 4 and 5. Half of their requests are GET /health,\n"
+      "  half POST /classify, which takes 20 ms. No client ever retries.\n\n");
+  auto killed = co_await experiment.kill_replicas([this](const Kill& kill) { say(kill_text(kill, style_)); });
+  if (!killed) co_return killed;
+  say(style_.paint(cli::Colour::kBold, "4  Kill nines itself") + "\n\n");
+  killed = co_await experiment.kill_parts([this](const PartKill& kill) { say(part_kill_text(kill, style_)); });
+  if (!killed) co_return killed;
+  say(style_.paint(cli::Colour::kBold, "5  Back up: the clients go on writing") + "\n\n");
+  auto backed_up = co_await experiment.back_up([this](const Backup& backup) {
+    say_command("nines backup now");
+    say(indented(backup.said) + backup_text(backup, style_) + "\n");
+  });
+  if (!backed_up) co_return backed_up;
+  const auto findings = co_await experiment.end();
+  if (!findings) co_return failure(findings.error());
+  backup_ = findings->backup;
+  say(style_.paint(cli::Colour::kBold, "6  What the clients saw") + "\n\n" + figures_text(*findings, style_) + "\n");
+  co_return judge(claims_of(*findings));
 }
 
-Task<Result<>> Demo::kill_replicas() {
-  const Plan& plan = options_.plan;
-  say(heading("3  Kill: while " + std::to_string(plan.connections) + " clients use it for " + plain_seconds(plan.lasts),
-              style_));
-  say("  Half of their requests are GET /health, half POST /classify, which takes 20 ms. No client ever retries.\n\n");
-  Experiment experiment(loop_, service_, plan, samples_, [this](const Kill& kill) { say(kill_text(kill, style_)); });
-  const auto findings = co_await experiment.run();
-  if (!findings) co_return failure(findings.error());
-  const auto claims = claims_of(*findings);
-  say(style_.paint(cli::Colour::kBold, "4  What the clients saw") + "\n\n" + figures_text(*findings, style_) + "\n" +
-      claims_text(claims, style_));
-  std::string broken;
-  for (const Claim& claim : claims) broken += claim.holds ? "" : "\n  " + claim.text;
+Task<Result<>> Demo::destroy_and_restore() {
+  say(heading("7  Destroy the database, and put it back", style_));
+  say("  The clients have left: while files are put back no server runs, so requests would wait or fail.\n\n");
+  Disaster disaster(loop_, service_);
+  auto damage = co_await disaster.strike();
+  if (!damage) co_return failure(std::move(damage.error()).in("destroy the database"));
+  say(damage_text(*damage, style_));
+  say_command("nines restore --yes");
+  auto repair = co_await disaster.repair(backup_);
+  if (!repair) co_return failure(std::move(repair.error()).in("restore the database"));
+  say(indented(repair->said) + "\n");
+  co_return judge(claims_of(Aftermath{std::move(*damage), std::move(*repair)}));
+}
+
+Result<> Demo::judge(const std::vector<Claim>& claims) {
+  say(claims_text(claims, style_));
+  const std::string wrong = broken(claims);
+  if (wrong.empty()) return {};
   judged_ = true;
-  if (!broken.empty()) co_return failure(Code::kInvalid, "this should not have happened:" + broken);
-  co_return Result<>{};
+  return failure(Code::kInvalid, "this should not have happened:" + wrong);
+}
+
+void Demo::say_command(const std::string& command) {
+  say("  " + style_.paint(cli::Colour::kCyan, "$ " + command) + "\n");
 }
 
 Task<Result<>> Demo::stay() {
-  say(heading("5  Your turn: it stays up until Ctrl-C", style_));
-  say(things_to_try("http://" + service_.address(), service_.folder(), style_) + "\n");
+  say(heading("8  Your turn: it stays up until Ctrl-C", style_));
+  say(things_to_try(
+          {.url = "http://" + service_.address(), .dashboard = service_.dashboard(), .folder = service_.folder()},
+          style_) +
+      "\n");
   auto shown = co_await show_live(loop_, service_);
   if (shown || shown.error().code() == Code::kCancelled) co_return Result<>{};
   if (shown.error().code() == Code::kUnavailable) {

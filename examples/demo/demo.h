@@ -1,4 +1,4 @@
-// The demo as a story: start, ask, kill, judge, stay, stop.
+// The demo as a story: start, ask, kill, back up, judge, destroy, restore, stay, stop.
 #pragma once
 
 #include <cstdint>
@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "claims.h"
 #include "cli/terminal.h"
 #include "experiment.h"
 #include "sentences.h"
@@ -16,7 +17,7 @@ namespace nines::demo {
 struct Options {
   std::string programs;  // where nines and language-id are
   std::string folder;    // where the service lives
-  std::uint16_t port = 8000;
+  Ports ports;
   Plan plan;
   bool stays = false;  // until Ctrl-C, with a live status
 };
@@ -34,8 +35,10 @@ class Demo {
   Task<Result<>> act();
   Task<Result<>> start();
   Task<Result<>> ask();
-  Task<Result<Sample>> classify(const Sentence& sentence);
-  Task<Result<>> kill_replicas();
+  Task<Result<>> use_and_kill();
+  Task<Result<>> destroy_and_restore();
+  Result<> judge(const std::vector<Claim>& claims);
+  void say_command(const std::string& command);
   Task<Result<>> stay();
   Task<bool> stop();
 
@@ -44,6 +47,7 @@ class Demo {
   cli::Style style_;
   Service service_;
   std::uint64_t samples_ = 0;
+  Backup backup_;
   bool judged_ = false;  // every claim, one way or the other
   std::optional<int> signal_;
 };

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/status.h"
 #include "net/loop.h"
 
 namespace nines::demo {
@@ -17,6 +18,15 @@ struct HistoryCount {
   std::uint64_t rows = 0;
   std::uint64_t unwritten = 0;  // rows that the living replicas hold or have dropped
 };
+
+std::vector<std::uint16_t> ready_ports(const cli::ServiceStatus& status);
+
+// What the replicas at these ports say of their histories.
+struct Trouble {
+  std::uint64_t unwritten = 0;  // rows that they hold or have dropped
+  std::string words;            // of one that cannot write; empty: all is well
+};
+Task<Result<Trouble>> trouble_at(net::Loop& loop, std::vector<std::uint16_t> ports);
 
 // Waits up to `patience` for the replicas at these ports to write what they hold.
 Task<Result<HistoryCount>> count_history(net::Loop& loop, std::string file, std::vector<std::uint16_t> ports,

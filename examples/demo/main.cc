@@ -21,14 +21,16 @@ int run(int argc, char** argv) {
   int seconds = 0;
   bool quick = false;
   CLI::App app(
-      "Starts the bundled AI server under nines, kills its replicas while clients use it, and shows what they saw.",
+      "Starts the bundled AI server under nines, kills its replicas and nines itself while clients use it, backs it "
+      "up, "
+      "destroys its database, restores it, and shows what came of it.",
       "nines-demo");
-  app.add_option("--port", options.port, "Listen here, or on the next free port")
+  app.add_option("--port", options.ports.service, "Listen here, or on the next free port")
       ->capture_default_str()
       ->check(CLI::Range(1, 65535))
       ->type_name("N");
   app.add_option("--seconds", seconds, "How long clients use it (10)")->check(CLI::Range(2, 3600))->type_name("N");
-  app.add_flag("--quick", quick, "One kill instead of three, in 3 seconds");
+  app.add_flag("--quick", quick, "One replica killed instead of three, in 3 seconds");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -4,6 +4,12 @@
 //     └──────┘ noticed                               │
 //     └──────────────────────────────────────────────┘ ready
 //
+// and about one kill of a part of nines itself:
+//
+//   kill ──► exited ──► started
+//     │      └─────────────┤ gap
+//     └────────────────────┘ back
+//
 // Events carry wall time in milliseconds, so these times are as good as that.
 #pragma once
 
@@ -31,7 +37,19 @@ struct Recovery {
 // `events`: oldest first; those of other replicas and of other incarnations say nothing about it.
 Recovery recovery_of(const Mark& kill, std::span<const cli::PastEvent> events);
 
+enum class Part : std::uint8_t { kKeeper, kSupervisor };
+std::string_view name_of(Part part);
+
+struct Succession {
+  std::optional<Duration> gap;             // between the two events
+  std::optional<Duration> back;            // since the kill
+  std::optional<std::uint64_t> successor;  // pid
+};
+
+// `pid` was killed at `at`. `events`: oldest first.
+Succession succession_of(Part part, std::uint64_t pid, WallTime at, std::span<const cli::PastEvent> events);
+
 // Since the kill, never negative: the event's clock is coarser than ours.
-Duration since(const Mark& kill, WallTime at);
+Duration since(WallTime kill, WallTime at);
 
 }  // namespace nines::demo

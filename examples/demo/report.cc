@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdio>
 
+#include "cli/backup_setup.h"
 #include "cli/event_line.h"
 #include "load/report.h"
 
@@ -14,19 +15,12 @@ using cli::Colour;
 using cli::Style;
 using cli::with_commas;
 
-// Far above what is usual, since a slow machine breaks no promise: a claim that fails is a fault.
-constexpr Duration kNoticedMax = 1s;
-constexpr Duration kBackMax = 10s;
 constexpr std::size_t kFailuresShown = 5;
 
 std::string number(const char* format, double value) {
   std::array<char, 48> text{};
   std::snprintf(text.data(), text.size(), format, value);
   return text.data();
-}
-
-std::string count_of(std::uint64_t n, const std::string& what) {
-  return with_commas(n) + " " + what + (n == 1 ? "" : "s");
 }
 
 void log_line(cli::TextTable& table, Duration after, const std::string& painted, const Style& style) {
@@ -38,73 +32,29 @@ std::string in_words(const cli::PastEvent& past, const Style& style) {
   return style.paint(cli::colour_of(plane::mood_of(past.event)), plane::describe(past.event, past.replica));
 }
 
-// The slowest of all kills, by one of their times; nullopt when one of them has none.
-template <class F>
-std::optional<Duration> slowest(const std::vector<Kill>& kills, F time_of) {
-  Duration most{0};
-  for (const Kill& kill : kills) {
-    const std::optional<Duration> time = time_of(kill);
-    if (!time) return std::nullopt;
-    most = std::max(most, *time);
+cli::TextTable log_text(const std::vector<cli::PastEvent>& events, WallTime kill, const Style& style) {
+  cli::TextTable table({false, true, false});
+  for (const cli::PastEvent& past : events) {
+    if (past.at) log_line(table, since(kill, *past.at), in_words(past, style), style);
   }
-  return most;
+  return table;
 }
 
-Claim answered_claim(const Findings& f) {
-  const std::uint64_t sent = f.clients.requests();
-  return {with_commas(f.clients.failed) + " of " + count_of(sent, "request") + " failed",
-          f.clients.failed == 0 && sent > 0};
+std::string_view who(const PartKill& kill) {
+  if (kill.killed.size() > 1)
+    return "both at once: nobody is left who restarts anything but the anchor, and that nobody touches";
+  if (kill.killed.front().part == Part::kKeeper)
+    return "the keeper, which records what happens, shows the dashboard and takes the backups";
+  return "the supervisor, which starts and restarts all the others";
 }
 
-Claim in_use_claim(const Findings& f) {
-  std::uint64_t least = UINT64_MAX;
-  for (const Kill& kill : f.kills) least = std::min(least, kill.in_flight);
-  return {"each kill hit a replica with requests in flight: at least " + with_commas(least), least > 0};
-}
-
-Claim noticed_claim(const Findings& f) {
-  const auto time = slowest(f.kills, [](const Kill& kill) { return kill.recovery.noticed; });
-  return {time ? "every kill was noticed, the slowest in " + milliseconds(*time) : "not every kill was noticed",
-          time && *time <= kNoticedMax};
-}
-
-Claim back_claim(const Findings& f) {
-  const auto time =
-      slowest(f.kills, [](const Kill& kill) { return kill.recovery.ready ? kill.answered : std::nullopt; });
-  return {time ? "every killed replica came back by itself and answered clients, the slowest in " + milliseconds(*time)
-               : "not every killed replica came back and answered clients",
-          time && *time <= kBackMax};
-}
-
-Claim restarts_claim(const Findings& f) {
-  return {count_of(f.kills.size(), "kill") + ", " + count_of(f.restarts, "restart") + ": nothing else ended",
-          f.restarts == f.kills.size()};
-}
-
-Claim history_claim(const Findings& f) {
-  const HistoryCount& h = f.history;
-  std::string text = with_commas(h.rows) + " of " + count_of(h.answered, "answered classification") +
-                     " are in the server's SQLite file";
-  // A request that failed may have been classified all the same.
-  if (h.rows > h.answered + f.clients.failed) return {text + ": a replayed one is there twice", false};
-  if (h.unwritten > 0) return {text + ", and " + with_commas(h.unwritten) + " are waiting or were dropped", false};
-  text += ", none twice";
-  if (h.rows < h.answered)
-    text +=
-        " (the server writes after it answers: " + with_commas(h.answered - h.rows) + " died unwritten with a process)";
-  return {text, true};
+std::string pids_text(const std::vector<std::uint64_t>& pids) {
+  std::string text;
+  for (const std::uint64_t pid : pids) text += (text.empty() ? "" : ", ") + std::to_string(pid);
+  return text;
 }
 
 }  // namespace
-
-std::string milliseconds(Duration d) {
-  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(d);
-  return ms < 1ms ? "under 1 ms" : with_commas(static_cast<std::uint64_t>(ms.count())) + " ms";
-}
-
-std::vector<Claim> claims_of(const Findings& f) {
-  return {answered_claim(f), in_use_claim(f), noticed_claim(f), back_claim(f), restarts_claim(f), history_claim(f)};
-}
 
 std::string heading(std::string_view text, const Style& style) {
   return "\n" + style.paint(Colour::kBold, text) + "\n\n";
@@ -128,10 +78,7 @@ std::string samples_text(std::span<const Sample> samples, const Style& style) {
 std::string kill_text(const Kill& kill, const Style& style) {
   std::string out = "  " + style.paint(Colour::kBold, "kill -9 " + std::to_string(kill.mark.pid)) + "  " +
                     kill.mark.replica + ", with " + count_of(kill.in_flight, "request") + " in flight on it\n";
-  cli::TextTable table({false, true, false});
-  for (const cli::PastEvent& past : kill.events) {
-    if (past.at) log_line(table, since(kill.mark, *past.at), in_words(past, style), style);
-  }
+  cli::TextTable table = log_text(kill.events, kill.mark.at, style);
   if (kill.answered) log_line(table, *kill.answered, "a client has an answer from the new process", style);
   out += table.text();
   const auto time = [](const std::optional<Duration>& t) {
@@ -143,6 +90,48 @@ std::string kill_text(const Kill& kill, const Style& style) {
                                   time(kill.recovery.noticed) + " · ready " + time(kill.recovery.ready) +
                                   " · answering " + time(kill.answered)) +
          "\n\n";
+}
+
+std::string part_kill_text(const PartKill& kill, const Style& style) {
+  std::string command = "kill -9";
+  for (const PartKill::Killed& killed : kill.killed) command += " " + std::to_string(killed.pid);
+  std::string out = "  " + style.paint(Colour::kBold, command) + "  " + std::string(who(kill)) + "\n";
+  out += log_text(kill.events, kill.at, style).text();
+  const bool same = kill.replicas == kill.replicas_now;
+  bool well = kill.failed == 0 && same;
+  std::string verdict = "failed requests " + with_commas(kill.failed);
+  for (const PartKill::Killed& killed : kill.killed) {
+    const Succession& s = killed.succession;
+    verdict += " · a new " + std::string(name_of(killed.part)) + (s.back ? " in " + milliseconds(*s.back) : " never");
+    if (s.gap && killed.part == Part::kSupervisor) verdict += ", " + milliseconds(*s.gap) + " after the old one's end";
+    well = well && s.back;
+  }
+  verdict += "\n     replicas before " + pids_text(kill.replicas) + ", now " +
+             (same ? "the same" : pids_text(kill.replicas_now));
+  return out + "     " + style.paint(well ? Colour::kGreen : Colour::kRed, verdict) + "\n\n";
+}
+
+std::string backup_text(const Backup& backup, const Style& style) {
+  const Colour verdict = backup.failed == 0 && backup.archive.verified ? Colour::kGreen : Colour::kRed;
+  return "     " +
+         style.paint(verdict, "failed requests " + with_commas(backup.failed) + " · the database had " +
+                                  count_of(backup.before.count, "row") + " when it began") +
+         "\n";
+}
+
+std::string damage_text(const Damage& damage, const Style& style) {
+  cli::TextTable table({false, false});
+  const auto row = [&](const char* name, const std::string& value) {
+    table.row({"  " + style.paint(Colour::kDim, name), value});
+  };
+  row("destroyed", "the middle half of data/ai_api.db is noise now: " + cli::format_bytes(damage.destroyed.bytes));
+  row("SQLite says", style.paint(Colour::kRed, damage.integrity));
+  row("the server", with_commas(damage.answered) + " of " + count_of(damage.asked, "sentence") + " answered still");
+  row("its history", damage.trouble.words.empty()
+                         ? "it has not noticed yet"
+                         : with_commas(damage.trouble.unwritten) +
+                               " of these rows cannot be written: " + load::printable(damage.trouble.words));
+  return table.text() + "\n";
 }
 
 std::string figures_text(const Findings& f, const Style& style) {
@@ -177,18 +166,23 @@ std::string claims_text(const std::vector<Claim>& claims, const Style& style) {
   return out;
 }
 
-std::string things_to_try(const std::string& url, const std::string& folder, const Style& style) {
+std::string things_to_try(const Addresses& addresses, const Style& style) {
   const auto line = [&](const std::string& command, const std::string& what) {
     return std::vector<std::string>{"  " + style.paint(Colour::kCyan, command), style.paint(Colour::kDim, what)};
   };
   cli::TextTable table({false, false});
-  table.row(line("cd " + folder, "first, in another terminal"));
-  table.row(line("kill -9 PID", "any replica's from the table below; again and again"));
+  table.row(line("cd " + addresses.folder, "first, in another terminal"));
+  table.row(line("kill -9 PID", "any replica's from the table below; the supervisor's, the keeper's; again and again"));
   table.row(line("../bin/nines status", "what is shown below, once"));
   table.row(line("../bin/nines logs -f", "what the replicas say"));
   table.row(line("../bin/nines restart language-id-1", "without losing a request"));
-  table.row(line(url + "/", "in a browser: a page to type into"));
-  table.note("  " + style.paint(Colour::kCyan, "curl -d '{\"text\": \"Guten Morgen!\"}' " + url + "/classify"));
+  table.row(line("../bin/nines upgrade", "supervisor, keeper and gateway anew, as after an update; nobody notices"));
+  table.row(line("../bin/nines backup now", "database and configuration into backups/, read back"));
+  table.row(line("../bin/nines restore", "puts the newest of them back; asks first"));
+  table.row(line(addresses.url + "/", "in a browser: a page to type into"));
+  table.row(line(addresses.dashboard + "/", "in a browser: the dashboard; /metrics for Prometheus"));
+  table.note("  " +
+             style.paint(Colour::kCyan, "curl -d '{\"text\": \"Guten Morgen!\"}' " + addresses.url + "/classify"));
   return table.text();
 }
 

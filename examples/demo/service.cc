@@ -1,9 +1,8 @@
 #include "service.h"
 
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#include <csignal>
+#include <boost/json.hpp>
 #include <filesystem>
 #include <fstream>
 #include <system_error>
@@ -11,6 +10,7 @@
 
 #include "app/tagged.h"
 #include "base/text.h"
+#include "victim.h"
 
 namespace nines::demo {
 namespace {
@@ -22,19 +22,17 @@ constexpr Duration kEarlierPatience = 15s;  // for an earlier demo to end, once 
 
 Error in_context(Error error) { return std::move(error).in("the service says nothing"); }
 
-void kill_process(std::int64_t pid) {
-  const Fd process(static_cast<int>(::syscall(SYS_pidfd_open, static_cast<pid_t>(pid), 0)));
-  if (process) ::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0);
-}
-
 }  // namespace
 
-std::string config_text(std::uint16_t port) {
+std::string config_text(const Ports& ports) {
   return "# Written by nines-demo, anew each time.\n"
          "service: language-id\n"
          "objective: 99.9%\n"
          "listen: 127.0.0.1:" +
-         std::to_string(port) +
+         std::to_string(ports.service) +
+         "\n"
+         "dashboard: 127.0.0.1:" +
+         std::to_string(ports.dashboard) +
          "\n"
          "replicas:\n"
          "  count: " +
@@ -43,7 +41,25 @@ std::string config_text(std::uint16_t port) {
          "  command: [../bin/language-id, --port, \"{port}\", --db, data/ai_api.db, --delay, 20ms]\n"
          "  health: {path: /health}\n"
          "routes:\n"
-         "  - {path: /classify, replay: safe}\n";
+         "  - {path: /classify, replay: safe}\n"
+         "data: {sqlite: data/ai_api.db}\n"
+         "backups:\n"
+         "  - {to: backups/, keep: {within: 7d}}\n";
+}
+
+Result<std::vector<ArchiveInfo>> parse_archives(std::string_view text) {
+  try {
+    std::vector<ArchiveInfo> archives;
+    const auto value = boost::json::parse(text);
+    for (const boost::json::value& archive : value.at("archives").as_array()) {
+      archives.push_back({.file = std::string(archive.at("archive").as_string()),
+                          .bytes = archive.at("bytes").to_number<std::uint64_t>(),
+                          .verified = archive.at("verified").as_bool()});
+    }
+    return archives;
+  } catch (const std::exception&) {
+    return failure(Code::kProtocol, "this is no list of archives: " + std::string(text.substr(0, 200)));
+  }
 }
 
 Task<Result<>> Service::prepare() {
@@ -53,7 +69,7 @@ Task<Result<>> Service::prepare() {
   if (!paths) co_return failure(std::move(paths.error()));
   paths_ = std::move(*paths);
   if (auto ended = co_await end_earlier(); !ended) co_return failure(std::move(ended.error()));
-  if (auto chosen = choose_port(); !chosen) co_return failure(std::move(chosen.error()));
+  if (auto chosen = choose_ports(); !chosen) co_return failure(std::move(chosen.error()));
   co_return begin_afresh();
 }
 
@@ -111,52 +127,76 @@ Task<Result<>> Service::end_earlier() {
 Result<> Service::begin_afresh() {
   std::error_code error;
   const fs::path folder = options_.folder;
-  for (const char* name : {".nines", "data"}) fs::remove_all(folder / name, error);
+  for (const char* name : {".nines", "data", "backups"}) fs::remove_all(folder / name, error);
   if (error) return failure(os_error(error.value(), "clean " + options_.folder));
   fs::create_directories(folder / "data", error);
   if (error) return failure(os_error(error.value(), "make the folder " + options_.folder + "/data"));
   std::ofstream file(paths_.config_file, std::ios::trunc);
-  file << config_text(options_.port) << std::flush;
+  file << config_text(options_.ports) << std::flush;
   if (!file) return failure(Code::kIo, "cannot write " + paths_.config_file);
   return {};
 }
 
-Result<> Service::choose_port() {
-  const std::uint16_t wanted = options_.port;
-  for (std::uint32_t port = wanted; port < wanted + kPortsTried && port <= 65535; ++port) {
-    const auto listener = net::open_listener(net::Address::loopback(static_cast<std::uint16_t>(port)));
-    if (!listener && listener.error().code() == Code::kExists) continue;
-    if (!listener) return failure(listener.error());
-    options_.port = static_cast<std::uint16_t>(port);
-    if (port != wanted)
-      options_.note("Port " + std::to_string(wanted) + " is taken by another program: using " + std::to_string(port) +
-                    ".");
-    return {};
-  }
-  return failure(Code::kExists, "no port from " + std::to_string(wanted) + " on is free; choose another with --port");
+Result<> Service::choose_ports() {
+  const auto service = take_port(options_.ports.service);
+  if (!service) return failure(service.error());
+  const auto dashboard = take_port(options_.ports.dashboard);
+  if (!dashboard) return failure(dashboard.error());
+  return {};
 }
 
-Task<Result<std::string>> Service::up() {
-  auto child = Child::start(loop_, {nines(), "up", "--detach"}, options_.folder);
+// It, or the next free one; nobody else gets it while the descriptor is open.
+Result<Fd> Service::take_port(std::uint16_t& port) const {
+  for (std::uint32_t candidate = port; candidate < port + kPortsTried && candidate <= 65535; ++candidate) {
+    auto listener = net::open_listener(net::Address::loopback(static_cast<std::uint16_t>(candidate)));
+    if (!listener && listener.error().code() == Code::kExists) continue;
+    if (listener && candidate != port)
+      options_.note("Port " + std::to_string(port) + " is taken by another program: using " +
+                    std::to_string(candidate) + ".");
+    port = static_cast<std::uint16_t>(candidate);
+    return listener;
+  }
+  return failure(Code::kExists, "no port from " + std::to_string(port) + " on is free; choose another with --port");
+}
+
+// Kept until it has ended, so that down() can wait for one that was cancelled.
+Task<Result<std::string>> Service::command(std::vector<std::string> words) {
+  std::string name = "`nines";
+  for (const std::string& word : words) name += " " + word;
+  words.insert(words.begin(), nines());
+  auto child = Child::start(loop_, std::move(words), options_.folder);
   if (!child) co_return failure(std::move(child.error()));
-  starting_ = std::move(*child);
-  begun_ = true;
-  const auto ended = co_await starting_->ended();
+  running_ = std::move(*child);
+  const auto ended = co_await running_->ended();
   if (!ended) co_return failure(ended.error());
-  starting_.reset();
+  running_.reset();
   std::string said(trim(ended->output));
   if (ended->status != 0)
-    co_return failure(Code::kUnavailable,
-                      "`nines up` ended with status " + std::to_string(ended->status) + "\n" + said);
+    co_return failure(Code::kUnavailable, name + "` ended with status " + std::to_string(ended->status) + "\n" + said);
   co_return said;
 }
 
+Task<Result<std::string>> Service::up() {
+  begun_ = true;
+  co_return co_await command({"up", "--detach"});
+}
+
+Task<Result<std::string>> Service::back_up() { return command({"backup", "now"}); }
+
+Task<Result<std::vector<ArchiveInfo>>> Service::archives() {
+  const auto said = co_await command({"backup", "list", "--json"});
+  if (!said) co_return failure(said.error());
+  co_return parse_archives(*said);
+}
+
+Task<Result<std::string>> Service::restore() { return command({"restore", "--yes"}); }
+
 Task<Result<std::string>> Service::down() {
-  if (starting_) {
-    // It ends the service that it is starting before it ends itself.
-    starting_->ask_to_end();
-    (void)co_await starting_->ended();
-    starting_.reset();
+  if (running_) {
+    // `nines up` ends the service that it is starting before it ends itself; `nines restore` finishes.
+    running_->ask_to_end();
+    (void)co_await running_->ended();
+    running_.reset();
   }
   if (!std::exchange(begun_, false)) co_return std::string();
   std::string said;
@@ -187,7 +227,8 @@ Task<Result<std::string>> Service::run_down() {
 Task<Result<>> Service::end_by_force() {
   const std::string left = pids_left();
   options_.note("Still there, so killed: " + left + ".");
-  if (const auto holder = app::holder_of(paths_.lock_file()); holder.value_or(0) > 0) kill_process(*holder);
+  if (const auto holder = app::holder_of(paths_.lock_file()); holder.value_or(0) > 0)
+    (void)Victim(static_cast<std::uint64_t>(*holder)).kill();
   (void)co_await app::end_leftovers(loop_, paths_, {});
   app::remove_run_folder(paths_);
   const std::string stubborn = pids_left();

@@ -77,7 +77,10 @@ class Anchor {
       if (pid_ == 0) {
         const Leave leave = table_->header.leave.exchange(Leave::kDied);
         if (leave == Leave::kEnded) return static_cast<int>(table_->header.exit_status.load());
-        if (leave == Leave::kSucceeded) become_successor();
+        if (leave == Leave::kSucceeded) {
+          become_successor();
+          reap();
+        }
         if (now() >= start_at_) start();
       }
       hear();
@@ -139,10 +142,17 @@ class Anchor {
     }
   }
 
+  // Who ends while the supervisor leaves for another program stays a zombie: that program may have another table, and
+  // could not read here how it ended.
   void reap() {
     while (true) {
+      const bool leaving = table_->header.leave == Leave::kSucceeded;
+      if (leaving && pid_ == 0) return;
       siginfo_t info{};
-      if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) return;
+      if (::waitid(leaving ? P_PID : P_ALL, static_cast<id_t>(leaving ? pid_ : 0), &info,
+                   WEXITED | WNOHANG | WNOWAIT) != 0 ||
+          info.si_pid == 0)
+        return;
       const bool supervisor = info.si_pid == pid_;
       supervisor ? supervisor_ended(info) : orphan_ended(info);
       siginfo_t reaped{};

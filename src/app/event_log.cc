@@ -12,7 +12,9 @@ using plane::EventKind;
 EventLog::EventLog(plane::Table& table, std::function<void(const Event&)> each)
     : table_(table),
       each_(std::move(each)),
-      inboxes_{{table.gateway_events, plane::Origin::kGateway}, {table.anchor_events, plane::Origin::kAnchor}} {
+      inboxes_{{table.gateway_events, plane::Origin::kGateway, table.header.gateway_events_taken},
+               {table.anchor_events, plane::Origin::kAnchor, table.header.anchor_events_taken}} {
+  for (Inbox& inbox : inboxes_) inbox.next = inbox.taken + 1;
   for (const Event& event : table_.log.read(1).events) {
     for (Inbox& inbox : inboxes_) {
       if (event.origin == inbox.origin) inbox.next = std::max(inbox.next, event.origin_number + 1);
@@ -47,6 +49,7 @@ void EventLog::take_from(Inbox& inbox) {
     event.origin_number = event.number;
     note(event);
   }
+  inbox.taken = inbox.next - 1;
 }
 
 std::optional<supervise::Exit> EventLog::obituary(pid_t pid, Instant since) const {

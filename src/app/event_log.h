@@ -1,6 +1,6 @@
 // The log of the shared table, as its one writer: the supervisor's own events, and those it takes over from the rings
 // of the gateway and the anchor. Each is in the log once, however often supervisors die: it carries its number in the
-// ring it came through, and the log itself tells how far the one before had got.
+// ring it came through, so the log itself tells what the one before had taken and had no time to note as taken.
 //
 // Overwritten before it could be taken: an event `events_lost` says how many. One thread.
 #pragma once
@@ -35,6 +35,7 @@ class EventLog {
   struct Inbox {
     plane::EventRing& ring;
     plane::Origin origin;
+    std::atomic<std::uint64_t>& taken;  // in the table, for the next supervisor
     std::uint64_t next = 1;
   };
   void take_from(Inbox& inbox);

@@ -2,6 +2,7 @@
 //
 // What it inherits and which signals it hears: process_contract.h. Arguments: its epoch, the number of listening
 // sockets. How one gateway takes over from another: docs/internals/gateway.md.
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -63,6 +64,14 @@ constexpr Duration kLinger = 5s;
 // A bell that was missed must not leave two gateways writing verdicts for longer.
 constexpr Duration kLook = 250ms;
 
+// Request ids are drawn from it: a gateway must never give the ids of another one again, in this service's life or the
+// next.
+std::uint64_t seed() {
+  std::uint64_t number = 0;
+  INVARIANT(::getrandom(&number, sizeof number, 0) == sizeof number);
+  return number;
+}
+
 struct Lane {
   net::EpollLoop loop;
   std::unique_ptr<gateway::Worker> worker;
@@ -79,11 +88,11 @@ class GatewayProcess {
     for (std::size_t i = 0; i < threads; ++i) {
       lanes_.push_back(std::make_unique<Lane>());
       Lane& lane = *lanes_.back();
-      lane.worker = std::make_unique<gateway::Worker>(lane.loop, *table_, settings_, settings_.epoch * 1000 + i);
+      lane.worker = std::make_unique<gateway::Worker>(lane.loop, *table_, settings_, seed());
       for (const int fd : listeners) lane.worker->serve(lane.loop.adopt_listener(fd));
     }
-    checker_ = std::make_unique<gateway::HealthChecker>(
-        first().loop, *table_, settings_, settings_.epoch * 1000 + threads, [this] { verdict_changed(); });
+    checker_ = std::make_unique<gateway::HealthChecker>(first().loop, *table_, settings_, seed(),
+                                                        [this] { verdict_changed(); });
   }
 
   int run() {

@@ -56,6 +56,7 @@ Result<> ReplicaUnit::begin(Inheritance inheritance) {
   const plane::Route& before = inheritance.route;
   held_by_ = std::move(inheritance.held_by);
   incarnation_ = before.incarnation;
+  routes_version_ = table_.header.routes_version;
   const bool has_process = inheritance.process || inheritance.exit_due;
   if (before.incarnation != 0 || before.held != 0 || has_process) {
     machine_.resume({.state = static_cast<State>(before.state),
@@ -118,6 +119,7 @@ void ReplicaUnit::adopt(const supervise::Found& found, const plane::Route& befor
   process_.emplace(std::move(*process));
   note(EventKind::kAdopted, pid());
   tasks_.start(await_exit());
+  if (machine_.state() == State::kDraining) tasks_.start(await_drained());
   if (!listening_) tasks_.start(await_listening(incarnation_));
 }
 
@@ -217,11 +219,10 @@ Task<void> ReplicaUnit::await_exit() {
   gone_pid_ = process_->pid();
   gone_start_ = process_->start_time();
   publish();  // un-routed before anything else is done
-  if (!process_->is_child()) {
-    exit = co_await owner_.obituary(gone_pid_, spawned_);
-    co_await owner_.end_followers(options_.name, incarnation_);
-    if ((co_await current_scope())->cancelled()) co_return;  // for the next supervisor to find
-  }
+  if (!process_->is_child()) exit = co_await owner_.obituary(gone_pid_, spawned_);
+  // Also what has a session of its own: it may hold the memory, or the device, that the next one needs.
+  co_await owner_.end_followers(options_.name, incarnation_);
+  if ((co_await current_scope())->cancelled()) co_return;  // for the next supervisor to find
   ended(*exit, false);
 }
 
@@ -305,10 +306,10 @@ void ReplicaUnit::look() {
   step();
 }
 
-// The gateway acts on our wish to drain, and has nothing of it left.
+// The gateway acts on our wish to drain, and neither it nor one that is leaving has anything of it left.
 bool ReplicaUnit::nothing_in_flight() const {
-  if (table_.header.gateway_serving == 0) return true;
-  return table_.header.routes_seen >= routes_version_ && plane::total(table_.observed[options_.slot].in_flight) == 0;
+  const bool known = table_.header.gateway_serving == 0 || table_.header.routes_seen >= routes_version_;
+  return known && plane::total(table_.observed[options_.slot].in_flight) == 0;
 }
 
 void ReplicaUnit::stop(const std::string& who) {

@@ -12,6 +12,7 @@
 #include "app/lock.h"
 #include "app/process_contract.h"
 #include "app/tagged.h"
+#include "gateway/tenure.h"
 #include "http/client.h"
 #include "net/timeout.h"
 #include "supervise/log_file.h"
@@ -112,11 +113,15 @@ HelperProcess::Hooks Supervisor::gateway_hooks() {
             return command;
           },
       .started =
-          [this](pid_t pid) { note({.kind = EventKind::kGatewayStarted, .pid = static_cast<std::uint32_t>(pid)}); },
+          [this](pid_t pid) {
+            gateway_epochs_[pid] = table_->header.gateway_epoch;
+            note({.kind = EventKind::kGatewayStarted, .pid = static_cast<std::uint32_t>(pid)});
+          },
       .exited =
           [this](const supervise::Exit& exit, pid_t pid, bool asked) {
             auto serving = static_cast<std::uint32_t>(pid);
             table_->header.gateway_serving.compare_exchange_strong(serving, 0);
+            clear_gauges_of(pid);
             helper_exited(EventKind::kGatewayExited, exit, pid, asked);
           },
       .failed = [this](const Error& error) { warn("the gateway cannot be started: " + error.text()); },
@@ -172,6 +177,16 @@ void Supervisor::helper_exited(EventKind kind, const supervise::Exit& exit, pid_
   changed_.notify_all();
 }
 
+// What a gateway had open ended with it; killed, it could not count that back. A replica that is to drain would wait.
+void Supervisor::clear_gauges_of(pid_t gateway) {
+  const auto known = gateway_epochs_.find(gateway);
+  const std::uint64_t newest = table_->header.gateway_epoch;
+  const std::uint64_t epoch = known != gateway_epochs_.end() ? known->second : newest;
+  if (known != gateway_epochs_.end()) gateway_epochs_.erase(known);
+  // Two gateways on, its half belongs to another.
+  if (epoch + 2 > newest) gateway::clear_gauges(*table_, epoch);
+}
+
 Task<Outcome> Supervisor::run() {
   TaskGroup helpers;
   tasks_.start(hear_signals());
@@ -208,6 +223,8 @@ Task<void> Supervisor::inherit() {
                             .starts = table_->supervisor.load().value_or(plane::Part{}).starts,
                             .start_time = supervise::read_process_stat(::getpid())->start_time,
                             .since_ns = loop_.now().since_boot.count()});
+  // The table is new and the service is not: that it is up has been said, and asked, long ago.
+  if (plane::ForeignTable::attach(Fd(::fcntl(kOldPlane, F_DUPFD_CLOEXEC, 3)))) header.announced = 1;
   const bool first = table_->log.next_number() == 1;
   if (first) {
     plane::Event started{.kind = EventKind::kServiceStarted};
@@ -239,7 +256,8 @@ Task<void> Supervisor::inherit() {
     auto leaving = process.part == "gateway" ? supervise::Process::adopt(process.pid, process.start_time)
                                              : failure(Code::kNotFound, "");
     if (leaving) {
-      (void)leaving->signal(SIGTERM);
+      gateway_epochs_[process.pid] = process.incarnation;
+      (void)leaving->signal(SIGUSR1);
       gateway_.see_off(std::move(*leaving), service_.config.replicas.stop.drain + 5s);
     } else {
       end.push_back(process);
@@ -251,7 +269,10 @@ Task<void> Supervisor::inherit() {
     book[i].exit_due = plan.parts[i].exit_due;
   }
   const supervise::Adoption &gateway = plan.parts[replicas_.size()], &keeper = plan.parts[replicas_.size() + 1];
-  if (gateway.process) header.gateway_epoch = std::max(header.gateway_epoch.load(), gateway.process->incarnation);
+  if (gateway.process) {
+    header.gateway_epoch = std::max(header.gateway_epoch.load(), gateway.process->incarnation);
+    gateway_epochs_[gateway.process->pid] = gateway.process->incarnation;
+  }
   if (keeper.process) keeper_starts_ = keeper.process->incarnation;
   gateway_.inherit(gateway);
   keeper_.inherit(keeper);
@@ -263,6 +284,7 @@ Task<void> Supervisor::inherit() {
       wish_down("nines");
     }
   }
+  changed(false);  // the file may be damaged, or of another boot
   if (header.stopping != 0) wish_down("whoever asked the supervisor before");
   if (header.ever_ready != 0) fleet_.on_ready();
 }
@@ -303,7 +325,7 @@ void Supervisor::renew_helpers() {
     return helper.pid() != 0 && (other_table || !is_this_program(helper.pid()));
   };
   if (outdated(gateway_)) {
-    gateway_.replace({.signal = SIGTERM,
+    gateway_.replace({.signal = SIGUSR1,
                       .patience = service_.config.replicas.stop.drain + 5s,
                       .room = [this](pid_t pid) { return room_by_gateway(pid); }});
   }
@@ -330,12 +352,13 @@ Task<void> Supervisor::gone(pid_t pid) {
 // Of a table with another layout: at once, and what its gateway still counts while it finishes its requests.
 Task<void> Supervisor::carry_counters() {
   auto old = plane::ForeignTable::attach(Fd(::fcntl(kOldPlane, F_DUPFD_CLOEXEC, 3)));
-  if (!old || table_->header.carried.exchange(1) != 0) co_return;
+  if (!old) co_return;
+  table_->header.carried = 1;
   do {
-    old->add_counters_to(*table_);
+    old->move_counters_to(*table_);
     if (!co_await loop_.sleep(100ms)) break;
-  } while (gateway_.leaving());
-  old->add_counters_to(*table_);
+  } while (gateway_.leaving() || !gateway_.settled());
+  old->move_counters_to(*table_);
 }
 
 // The anchor is no child of ours, but our parent: when it goes, nobody would restart us.
@@ -355,8 +378,10 @@ Task<void> Supervisor::hear_anchor() {
 }
 
 Task<supervise::Exit> Supervisor::obituary(pid_t pid, Instant since) {
-  const Instant until = loop_.now() + kObituaryWait;
+  Instant until = loop_.now() + kObituaryWait;
   while (true) {
+    // Then the anchor keeps it for the next supervisor: until we are cancelled.
+    if (phase_ == Phase::kLeaving) until = loop_.now() + kObituaryWait;
     // The anchor writes before it reaps: what is no zombie of its is in the ring by now, or nobody can tell.
     const auto stat = supervise::read_process_stat(pid);
     const bool to_come = stat && stat->dead() && stat->parent == anchor_ && !anchor_gone_;

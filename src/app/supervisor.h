@@ -9,6 +9,7 @@
 // are stopped, then the keeper (which drains their last words).
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -97,6 +98,7 @@ class Supervisor final : private ReplicaUnit::Owner {
   Task<void> leave();
   Task<void> room_by_gateway(pid_t pid);
   Task<void> gone(pid_t pid);
+  void clear_gauges_of(pid_t gateway);
   void renew_helpers();
   void judge();
   void hurry();
@@ -129,6 +131,7 @@ class Supervisor final : private ReplicaUnit::Owner {
   supervise::Verdict verdict_;
   std::string stopped_by_;
   std::uint64_t keeper_starts_ = 0;
+  std::map<pid_t, std::uint64_t> gateway_epochs_;  // of those that run
   pid_t anchor_ = 0;
   bool anchor_gone_ = false;
   std::string state_problem_;  // why the state file cannot be written

@@ -56,6 +56,8 @@ class Reader {
       reader.error_ = std::move(next.error());
       return -1;
     }
+    reader.chunk_ = *next;
+    reader.fed_ += next->size();
     *bytes = next->data();
     return static_cast<la_ssize_t>(next->size());
   }
@@ -105,12 +107,16 @@ class Reader {
 
   // Behind the end of a tar there are zeros only; and the frame has to end properly.
   Result<> read_rest() {
+    // Of the last chunk it was given, libarchive has used only a part.
+    const auto used = static_cast<std::uint64_t>(::archive_filter_bytes(archive_, 0));
+    std::string_view rest = chunk_.substr(chunk_.size() - std::min<std::uint64_t>(chunk_.size(), fed_ - used));
     while (true) {
+      if (rest.find_first_not_of('\0') != std::string_view::npos)
+        return broken("there is something behind the end of the tar");
       const auto next = frame_.next();
       if (!next) return failure(next.error());
       if (next->empty()) return {};
-      if (next->find_first_not_of('\0') != std::string_view::npos)
-        return broken("there is something behind the end of the tar");
+      rest = *next;
     }
   }
 
@@ -144,6 +150,8 @@ class Reader {
   const Extract& extract_;
   archive* archive_;
   std::optional<Error> error_;  // what the frame or the source said
+  std::string_view chunk_;      // the last that libarchive was given
+  std::uint64_t fed_ = 0;
   std::map<std::string, Found> found_;
   std::string manifest_;
   std::vector<char> block_ = std::vector<char>(kBlock);

@@ -2,6 +2,7 @@
 
 #include <sqlite3.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <string_view>
@@ -50,6 +51,13 @@ std::string column_text(sqlite3_stmt* statement, int column) {
   return {bytes, static_cast<std::size_t>(sqlite3_column_bytes(statement, column))};
 }
 
+// Too short for a single page: SQLite would take it for new, and remove a WAL beside it.
+bool is_stub(const std::string& path) {
+  constexpr off_t kPageMin = 512;
+  struct stat status{};
+  return ::stat(path.c_str(), &status) == 0 && status.st_size < kPageMin;
+}
+
 bool is_empty_or_gone(const std::string& path) {
   struct stat status{};
   if (::stat(path.c_str(), &status) != 0) return errno == ENOENT;
@@ -84,7 +92,9 @@ Result<Sqlite> Sqlite::open(const std::string& path, Mode mode) {
   Sqlite database(connection);  // also a failed one has to be closed
   if (opened != SQLITE_OK) return database.last_error("open " + path);
   if (mode == Mode::kLive) {
-    sqlite3_db_config(connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+    // Where there is no WAL yet, ours is empty: SQLite removes that one when we are the last to close.
+    if (::access((path + "-wal").c_str(), F_OK) == 0)
+      sqlite3_db_config(connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
     // Another's schema must not make us run what it says.
     sqlite3_db_config(connection, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
   }
@@ -146,11 +156,12 @@ Result<RowCounts> count_rows(const std::string& path) {
 
 bool settle(const std::string& path) {
   const auto beside = [&](const char* ending) { return !is_empty_or_gone(path + ending); };
-  if (is_empty_or_gone(path)) return !beside("-wal") && !beside("-journal");
+  if (is_empty_or_gone(path) || is_stub(path)) return !beside("-wal") && !beside("-journal");
   {
-    auto database = Sqlite::open(path, Sqlite::Mode::kWritable);
+    // Not checkpointed when it closes: where that fails, SQLite would remove the WAL all the same.
+    auto database = Sqlite::open(path, Sqlite::Mode::kLive);
     if (!database) return false;
-    // Reading rolls a hot journal back; the checkpoint empties the WAL, and closing removes it.
+    // Reading rolls a hot journal back; the checkpoint empties the WAL.
     if (!database->text("SELECT count(*) FROM sqlite_schema")) return false;
     const auto busy = database->text("PRAGMA wal_checkpoint(TRUNCATE)");
     if (!busy || *busy != "0") return false;

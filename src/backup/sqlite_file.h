@@ -18,9 +18,8 @@ namespace nines::backup {
 class Sqlite {
  public:
   enum class Mode : std::uint8_t {
-    kLive,       // of an application: locks are respected, its WAL is never checkpointed. Writable where permitted,
-                 // as a WAL without any open connection can only be read by who may recover it
-    kWritable,   // of nobody else at present: it is checkpointed when it closes
+    kLive,       // of an application: locks are respected, and its WAL is not checkpointed when we close. Writable
+                 // where permitted, as a WAL without any open connection can only be read by who may recover it
     kImmutable,  // a copy nobody writes to: no locks, no files beside it
     kFresh,      // to be written as a whole: no journal, no syncs
   };

@@ -52,6 +52,9 @@ struct Parser {
   LogsOptions logs;
   BackupOptions backup;
   RestoreOptions restore;
+  std::optional<std::string> logs_since, logs_until;
+  std::optional<std::size_t> logs_lines;
+  std::vector<std::string> logs_replicas;
   std::string timeout;
   std::string replica;
   CLI::Option* config = nullptr;
@@ -95,7 +98,14 @@ Parser::Parser() {
   c = add("logs", "Print the last lines the replicas wrote");
   c->add_flag("-f,--follow", logs.follow, "Go on with what they write, until Ctrl-C");
   c->add_flag("--json", logs.json, "Each line as a JSON object");
-  c->add_option("--lines", logs.lines, "How many of each replica (50)")->type_name("N");
+  c->add_option("--since", logs_since, "Those written since: 10m, 22:30, \"2026-11-23 22:30\"")->type_name("TIME");
+  c->add_option("--until", logs_until, "Those written until then")->type_name("TIME");
+  c->add_option("--lines", logs_lines, "At most so many of each replica (50; with --since or --until all)")
+      ->type_name("N");
+  c->add_flag("--timestamps", logs.timestamps, "Each line with its time, in UTC");
+  c->add_option("--replica", logs_replicas, "Only this one; may be repeated")
+      ->type_name("NAME")
+      ->allow_extra_args(false);
   c->add_option("REPLICA", logs.replicas, "Only these");
 
   c = add("backup", "Make, list or verify archives of what must not be lost: nines backup now|list|verify");
@@ -141,6 +151,7 @@ std::unexpected<Reply> unknown_word(const CLI::App& command, const CLI::App& app
   const std::vector<std::string_view> known(options.begin(), options.end());
   const auto meant = word.starts_with('-') ? nearest(word, known) : std::nullopt;
   std::string fix = meant ? "did you mean " + in_quotes(*meant) + "?" : "see " + in_quotes(name + " --help");
+  if (command.get_name() == "restore" && !word.starts_with('-')) fix = "name the archive with --from FILE";
   if (command.get_name() == "run" && !word.starts_with('-')) fix = "put -- before the command: nines run -- " + word;
   return complain(in_quotes(name) + " does not take " + in_quotes(word) + "; " + fix);
 }
@@ -148,6 +159,8 @@ std::unexpected<Reply> unknown_word(const CLI::App& command, const CLI::App& app
 std::expected<Command, Reply> backup_of(BackupOptions backup) {
   constexpr std::array<std::string_view, 3> kActions = {"now", "list", "verify"};
   if (backup.action.empty()) backup.action = "list";
+  if (backup.action == "audit" || backup.action == "inspect")
+    return complain(in_quotes("nines backup " + backup.action) + " does not exist in this version yet");
   if (std::ranges::find(kActions, backup.action) == kActions.end()) {
     const auto meant = nearest(backup.action, kActions);
     return complain("`nines backup` does not take " + in_quotes(backup.action) +
@@ -162,6 +175,28 @@ std::expected<Command, Reply> backup_of(BackupOptions backup) {
   return backup;
 }
 
+std::expected<Command, Reply> logs_of(Parser& parser) {
+  LogsOptions logs = std::move(parser.logs);
+  struct Named {
+    const char* option;
+    const std::optional<std::string>& text;
+    std::optional<Moment>& moment;
+  };
+  for (const Named& named :
+       {Named{"--since", parser.logs_since, logs.since}, {"--until", parser.logs_until, logs.until}}) {
+    if (!named.text) continue;
+    const auto moment = parse_moment(*named.text);
+    if (!moment) return complain(std::string(named.option) + ": " + moment.error().text());
+    named.moment = *moment;
+  }
+  if (logs.follow && logs.until) return complain("--follow goes on, --until ends: leave out one of them");
+  if (parser.logs_lines && *parser.logs_lines > kLinesMax)
+    return complain("--lines: at most " + std::to_string(kLinesMax) + "; --since has no such bound");
+  if (parser.logs_lines || logs.since || logs.until) logs.lines = parser.logs_lines;
+  logs.replicas.insert(logs.replicas.end(), parser.logs_replicas.begin(), parser.logs_replicas.end());
+  return logs;
+}
+
 std::expected<Command, Reply> command_of(const std::string& name, Parser& parser) {
   if (name == "check") return parser.check;
   if (name == "up") return parser.up;
@@ -171,10 +206,7 @@ std::expected<Command, Reply> command_of(const std::string& name, Parser& parser
     if (!parser.run.command.empty()) return std::move(parser.run);
     return complain("`nines run` needs a command after --, such as: nines run -- my-server --port {port}");
   }
-  if (name == "logs") {
-    if (parser.logs.lines <= kLinesMax) return std::move(parser.logs);
-    return complain("--lines: at most " + std::to_string(kLinesMax) + "; read the files themselves for more");
-  }
+  if (name == "logs") return logs_of(parser);
   if (name == "down" || name == "upgrade") {
     std::optional<Duration> timeout;
     if (!parser.timeout.empty()) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "cli/moment.h"
 
 namespace nines::cli {
 
@@ -51,7 +52,9 @@ struct PsOptions {
 struct LogsOptions {
   bool follow = false;
   bool json = false;
-  std::size_t lines = 50;
+  bool timestamps = false;
+  std::optional<std::size_t> lines = 50;  // of each replica; nullopt: all since `since`
+  std::optional<Moment> since, until;
   std::vector<std::string> replicas;  // none: all
 };
 // Replaces nines' own processes by those of the program that is told so.

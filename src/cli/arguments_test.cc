@@ -39,6 +39,15 @@ TEST_CASE("arguments: what is understood") {
   CHECK(logs.lines == 7);
   CHECK(logs.replicas == std::vector<std::string>{"a-1", "status"});
   CHECK(command<LogsOptions>("logs a-1 --follow").lines == 50);
+  CHECK(!command<LogsOptions>("logs a-1").since);
+  const auto since =
+      command<LogsOptions>("logs a-1 --since 10m --replica a-2 --until 5m --replica a-3 a-4 --timestamps");
+  CHECK(since.since.value().resolve(WallTime(1h)) == WallTime(50min));
+  CHECK(since.until.value().resolve(WallTime(1h)) == WallTime(55min));
+  CHECK(since.replicas == std::vector<std::string>{"a-1", "a-4", "a-2", "a-3"});
+  CHECK(!since.lines);  // all of them
+  CHECK(since.timestamps);
+  CHECK(command<LogsOptions>("logs --since 10m --lines 5").lines == 5);
   CHECK(command<ReplicaOptions>("restart a-1").action == "restart");
   CHECK(command<ReplicaOptions>("stop a-1").replica == "a-1");
 }
@@ -74,8 +83,13 @@ TEST_CASE("arguments: what is not understood says what to do") {
   const Row rows[] = {
       {"statsu", "nines: there is no command `statsu`; did you mean `nines status`?"},
       {"bakcup", "nines: there is no command `bakcup`; did you mean `nines backup`?"},
+      {"backup nwo", "nines: `nines backup` does not take `nwo`; did you mean `nines backup now`?"},
+      {"backup audit", "nines: `nines backup audit` does not exist in this version yet"},
+      {"backup now x", "nines: `nines backup now` does not take `x`; name a folder with --to DIR"},
+      {"backup verify x --to y", "nines: name an archive or --to DIR, not both"},
+      {"restore x", "nines: `nines restore` does not take `x`; name the archive with --from FILE"},
       {"frobnicate", "nines: there is no command `frobnicate`; `nines --help` lists them"},
-      {"backup now", "nines: `nines backup` does not exist in this version yet"},
+      {"drill run", "nines: `nines drill` does not exist in this version yet"},
       {"weight a-1 5", "nines: `nines weight` does not exist in this version yet"},
       {"--state s drain", "nines: `nines drain` does not exist in this version yet"},
       {"status --jsn", "nines: `nines status` does not take `--jsn`; did you mean `--json`?"},
@@ -87,7 +101,12 @@ TEST_CASE("arguments: what is not understood says what to do") {
       {"run", "nines: `nines run` needs a command after --, such as: nines run -- my-server --port {port}"},
       {"run --", "nines: `nines run` needs a command after --, such as: nines run -- my-server --port {port}"},
       {"run srv {port}", "nines: `nines run` does not take `srv`; put -- before the command: nines run -- srv"},
-      {"logs --lines 100001", "nines: --lines: at most 100000; read the files themselves for more"},
+      {"logs --lines 100001", "nines: --lines: at most 100000; --since has no such bound"},
+      {"logs --since 10", "nines: --since: \"10\" has no unit; add one, such as \"10s\""},
+      {"logs --until soon",
+       "nines: --until: \"soon\" is no moment; write how long ago (10m, 2h), a time of day (22:30), or a date and time "
+       "(2026-11-23 22:30, 2026-11-23T22:30:00Z)"},
+      {"logs -f --until 10m", "nines: --follow goes on, --until ends: leave out one of them"},
       {"--jsno", "nines: there is no command in `nines --jsno`; `nines --help` lists them"},
   };
   for (const Row& row : rows) {
@@ -97,6 +116,26 @@ TEST_CASE("arguments: what is not understood says what to do") {
     CHECK(parsed.error().text == row.said);
     CHECK(parsed.error().exit_status == kWrong);
   }
+}
+
+TEST_CASE("arguments: backup and restore") {
+  const auto backup = [](const char* line) {
+    const auto parsed = parse_arguments(words(line));
+    REQUIRE(parsed);
+    return std::get<BackupOptions>(parsed->command);
+  };
+  CHECK(backup("backup").action == "list");
+  CHECK(backup("backup now --to /mnt/b").to == "/mnt/b");
+  CHECK(backup("backup verify x.tar.zst --json").archive == "x.tar.zst");
+  CHECK(backup("backup list --json").json);
+  const auto parsed = parse_arguments(words("-c a.yaml restore --from x --yes --files"));
+  REQUIRE(parsed);
+  CHECK(parsed->global.config == "a.yaml");
+  const auto& restore = std::get<RestoreOptions>(parsed->command);
+  CHECK(restore.from == "x");
+  CHECK(restore.yes);
+  CHECK(restore.files);
+  CHECK(!restore.json);
 }
 
 TEST_CASE("arguments: values that cannot be read name their option") {

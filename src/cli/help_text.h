@@ -16,7 +16,7 @@ usage: nines [-c FILE] [--state DIR] COMMAND [OPTIONS]        nines COMMAND --he
 
   status [--watch]           show how the service is
   ps                         list the processes
-  logs [-f] [REPLICA ...]    print the last lines the replicas wrote
+  logs [-f] [REPLICA ...]    print the last lines the replicas wrote, or those --since 10m
   start|stop|restart REPLICA
 
   backup now|list|verify     make, list or verify archives of databases, model files and configuration

@@ -25,6 +25,44 @@ std::string health_text(const config::Health& health) {
 
 std::string_view replay_name(config::Replay replay) { return replay == config::Replay::kSafe ? "safe" : "never"; }
 
+std::string keep_text(const config::Keep& keep) {
+  std::string text;
+  const auto add = [&](const std::string& rule) { text += (text.empty() ? "" : ", ") + rule; };
+  const auto count = [&](int n, const char* name) {
+    if (n > 0) add(std::to_string(n) + " " + name);
+  };
+  if (keep.within > 0s) add("all within " + config::write_duration(keep.within));
+  count(keep.last, "last");
+  count(keep.hourly, "hourly");
+  count(keep.daily, "daily");
+  count(keep.weekly, "weekly");
+  count(keep.monthly, "monthly");
+  return text;
+}
+
+std::string backup_text(const config::Backup& backup) {
+  std::string times;
+  for (const config::TimeOfDay& time : backup.archive) times += (times.empty() ? "at " : ", ") + time.text();
+  return backup.to + " " + (times.empty() ? "by hand only" : times + " local time") + "; keeps " +
+         keep_text(backup.keep);
+}
+
+json::array texts_json(const std::vector<std::string>& texts) {
+  json::array list;
+  for (const std::string& text : texts) list.emplace_back(text);
+  return list;
+}
+
+json::array backups_json(const std::vector<config::Backup>& backups) {
+  json::array list;
+  for (const config::Backup& backup : backups) {
+    json::array times;
+    for (const config::TimeOfDay& time : backup.archive) times.emplace_back(time.text());
+    list.push_back(json::object{{"to", backup.to}, {"archive", std::move(times)}, {"keep", keep_text(backup.keep)}});
+  }
+  return list;
+}
+
 json::object health_json(const config::Health& health) {
   return {{"path", health.path ? json::value(*health.path) : json::value(nullptr)},
           {"interval", config::write_duration(health.interval)},
@@ -69,6 +107,12 @@ std::string summary_text(const config::Config& config, const std::string& file, 
     const char* replay = route.replay == config::Replay::kSafe ? ", sent again elsewhere after a failure" : "";
     line(&route == &config.routes.front() ? "routes" : "", route.path + replay);
   }
+  for (const std::string& path : config.data.sqlite) line(path == config.data.sqlite.front() ? "data" : "", path);
+  for (const std::string& path : config.replicas.files)
+    line(path == config.replicas.files.front() ? "files" : "", path);
+  for (const config::Backup& backup : config.backups)
+    line(&backup == &config.backups.front() ? "backups" : "", backup_text(backup));
+  if (!config.data.sqlite.empty() && config.backups.empty()) line("backups", "none: nothing guards the data");
   return out;
 }
 
@@ -89,6 +133,9 @@ std::string summary_json(const config::Config& config, const std::string& file, 
                    {"program", program},
                    {"health", health_json(config.replicas.health)},
                    {"routes", std::move(routes)},
+                   {"data", texts_json(config.data.sqlite)},
+                   {"files", texts_json(config.replicas.files)},
+                   {"backups", backups_json(config.backups)},
                    {"problems", json::array{}}});
 }
 

@@ -18,7 +18,10 @@ replicas:
   count: 3
   command: [serve, "{port}", "two words", "it's"]
   health: {rise: 1}
+  files: [model.bin]
 routes: [{path: /classify, replay: safe}, {path: /learn}]
+data: {sqlite: [a.db, b.db]}
+backups: [{to: backups/, archive: "02:00"}, {to: /mnt/b, keep: {last: 2, daily: 7}}]
 )";
 
 TEST_CASE("summary: what would run") {
@@ -33,6 +36,11 @@ TEST_CASE("summary: what would run") {
   health     GET /health every 2s, at most 1s; in after 1 success, out after 3 failures in a row; 10m to start
   routes     /classify, sent again elsewhere after a failure
              /learn
+  data       a.db
+             b.db
+  files      model.bin
+  backups    backups/ at 02:00 local time; keeps all within 7d
+             /mnt/b by hand only; keeps 2 last, 7 daily
 )");
   CHECK(summary_text(config("replicas: {command: 'serve {port}'}"), "x.yaml", "/usr/bin/serve") ==
         R"(x.yaml is right. `nines up` would run
@@ -45,13 +53,21 @@ TEST_CASE("summary: what would run") {
 )");
 }
 
+TEST_CASE("summary: data that nothing guards is said") {
+  CHECK(summary_text(config("replicas: {command: 'serve {port}'}\ndata: {sqlite: a.db}"), "x.yaml", "/usr/bin/serve")
+            .contains("  data       a.db\n  backups    none: nothing guards the data\n"));
+}
+
 TEST_CASE("summary: as JSON") {
-  CHECK(summary_json(config(kFull), "nines.yaml", "/usr/bin/serve") ==
-        R"({"valid":true,"file":"nines.yaml","service":"language-id","objective":9.99E-1,)"
-        R"("listen":["http://127.0.0.1:8000","http://[::1]:8000"],"replicas":3,)"
-        R"("command":["serve","{port}","two words","it's"],"program":"/usr/bin/serve",)"
-        R"("health":{"path":"/health","interval":"2s","timeout":"1s","rise":1,"fall":3,"startup":"10m"},)"
-        R"("routes":[{"path":"/classify","replay":"safe"},{"path":"/learn","replay":"never"}],"problems":[]})");
+  CHECK(
+      summary_json(config(kFull), "nines.yaml", "/usr/bin/serve") ==
+      R"({"valid":true,"file":"nines.yaml","service":"language-id","objective":9.99E-1,)"
+      R"("listen":["http://127.0.0.1:8000","http://[::1]:8000"],"replicas":3,)"
+      R"("command":["serve","{port}","two words","it's"],"program":"/usr/bin/serve",)"
+      R"("health":{"path":"/health","interval":"2s","timeout":"1s","rise":1,"fall":3,"startup":"10m"},)"
+      R"("routes":[{"path":"/classify","replay":"safe"},{"path":"/learn","replay":"never"}],"data":["a.db","b.db"],"files":["model.bin"],)"
+      R"("backups":[{"to":"backups/","archive":["02:00"],"keep":"all within 7d"},)"
+      R"({"to":"/mnt/b","archive":[],"keep":"2 last, 7 daily"}],"problems":[]})");
   CHECK(problems_json({{{2, 3}, {"what", "fix"}, "source"}}, "f") ==
         R"({"valid":false,"file":"f","problems":[{"line":2,"column":3,"what":"what","fix":"fix","source":"source"}]})");
 }

@@ -161,8 +161,14 @@ TEST_CASE("reader: requests, whole and byte by byte") {
       {"white space around a value is not part of it", "POST /a HTTP/1.1\r\n" + host + "Content-Length:  3 \r\n\r\nabc",
        "POST /a body=abc | end"},
       {"a folded field by tab", "GET / HTTP/1.1\r\n" + host + "X: a\r\n\tb\r\n\r\n", "<protocol>"},
+      {"a field without a name", "GET / HTTP/1.1\r\n" + host + "X: a\r\n: b\r\n\r\n", "<protocol>"},
+      {"a first field without a name", "GET / HTTP/1.1\r\n: b\r\n" + host + "\r\n", "<protocol>"},
+      {"a trailer without a name", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n0\r\n: b\r\n\r\n",
+       "POST / body=<protocol>"},
       {"a space before the colon", "GET / HTTP/1.1\r\nHost : x\r\n\r\n", "<protocol>"},
       {"a bare LF", "GET / HTTP/1.1\nHost: x\n\n", "<protocol>"},
+      {"a bare LF that ends the head", "GET / HTTP/1.1\r\n" + host + "\n", "<protocol>"},
+      {"a bare LF after a field", "GET / HTTP/1.1\r\n" + host + "A: b\n\r\n", "<protocol>"},
       {"a NUL", std::string("GET / HTTP/1.1\r\nHost: x\r\nA: b") + '\0' + "c\r\n\r\n", "<protocol>"},
       {"a bad chunk size", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\nx\r\nabc\r\n0\r\n\r\n",
        "POST / body=<protocol>"},
@@ -187,6 +193,8 @@ TEST_CASE("reader: responses") {
       {"chunks cut short", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n", "200 body=ok<closed>"},
       {"both lengths", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\nok", "<protocol>"},
       {"junk", "ok\r\n\r\n", "<protocol>"},
+      {"a control character in the reason", std::string("HTTP/1.1 200 O") + '\0' + "K\r\nContent-Length: 0\r\n\r\n",
+       "<protocol>"},
   };
   check_rows(rows, Side::kResponses);
   CHECK(parsed("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n",

@@ -15,6 +15,8 @@ constexpr std::size_t kBufferBytes = 16 * 1024;
 // Beyond the limit on what is kept of a head, for what is not: separators, white space, line ends, empty lines.
 constexpr std::size_t kSeparatorsPerField = 16;
 
+bool is_control(char c) { return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f; }
+
 }  // namespace
 
 struct MessageReader::State {
@@ -38,6 +40,8 @@ struct MessageReader::State {
   bool message_done = true;
   std::optional<Error> broken;  // the body broke in the feed that completed the head: told when the body is asked for
   std::string_view piece;       // the body's bytes of the last feed, moved together
+  char last_byte = 0;           // of the head, as far as it was looked at
+  std::size_t name_bytes = 0;   // of the field name that is being read
   const char* problem = nullptr;
   Code problem_code = Code::kProtocol;
 
@@ -51,7 +55,7 @@ struct MessageReader::State {
   int on_headers_complete();
   const char* find_framing();
 
-  bool folds();
+  const char* doubt_in_head();
   Result<> feed();
   Task<Result<bool>> fill();
 
@@ -68,6 +72,7 @@ const llhttp_settings_t& MessageReader::State::settings() {
     s.on_header_field = [](llhttp_t* p, const char* at, size_t n) -> int {
       State& state = of(p);
       auto& fields = state.head->fields_;
+      state.name_bytes += n;
       if (state.head_done) return HPE_OK;  // trailers are read and dropped
       if (state.in_value || fields.empty()) {
         if (fields.size() == state.limits.fields) return state.refuse("too many fields", Code::kLimit);
@@ -75,6 +80,11 @@ const llhttp_settings_t& MessageReader::State::settings() {
         state.in_value = false;
       }
       return state.append(fields.back().name, at, n);
+    };
+    // The parser takes a line that begins with a colon for a field, which others take for a part of the one before.
+    s.on_header_field_complete = [](llhttp_t* p) -> int {
+      State& state = of(p);
+      return std::exchange(state.name_bytes, 0) == 0 ? state.refuse("a field without a name") : HPE_OK;
     };
     s.on_header_value = [](llhttp_t* p, const char* at, size_t n) -> int {
       State& state = of(p);
@@ -133,6 +143,7 @@ int MessageReader::State::on_headers_complete() {
     head->method_ = llhttp_method_name(static_cast<llhttp_method_t>(parser.method));
   } else {
     head->status_ = parser.status_code;
+    if (std::ranges::any_of(head->reason(), is_control)) return refuse("a control character in the reason");
   }
   if (const char* const doubt = find_framing()) return refuse(doubt);
 
@@ -181,27 +192,31 @@ const char* MessageReader::State::find_framing() {
   return nullptr;
 }
 
-// A line of the head that begins with white space continues the one before: obsolete, and read differently by
-// different programs. (The parser joins them, so it has to be seen in the raw bytes. The head ends with its first empty
-// line; empty lines before it do not count.)
-bool MessageReader::State::folds() {
+// What the parser lets pass and different programs read differently, so it has to be seen in the raw bytes: a line that
+// begins with white space and continues the one before, and a line that ends without CR. The head ends with its first
+// empty line; empty lines before it do not count. Null: nothing.
+const char* MessageReader::State::doubt_in_head() {
   for (std::size_t i = begin; i != end; ++i) {
     const char c = buffer[i];
+    const char before = std::exchange(last_byte, c);
     if (c == '\n') {
-      if (line_empty && text_seen) return false;
+      if (before != '\r') return "a line that ends without CR";
+      if (line_empty && text_seen) return nullptr;
       line_empty = true;
     } else if (c != '\r') {
-      if (line_empty && text_seen && (c == ' ' || c == '\t')) return true;
+      if (line_empty && text_seen && (c == ' ' || c == '\t')) return "a folded field";
       line_empty = false;
       text_seen = true;
     }
   }
-  return false;
+  return nullptr;
 }
 
 Result<> MessageReader::State::feed() {
   piece = {};
-  if (!head_done && folds()) return failure(Code::kProtocol, "a folded field");
+  if (!head_done) {
+    if (const char* const doubt = doubt_in_head()) return failure(Code::kProtocol, doubt);
+  }
   const char* const from = buffer.get() + begin;
   const std::size_t length = end - begin;
   const bool was_in_head = !head_done;
@@ -245,6 +260,8 @@ Task<Result<bool>> MessageReader::head(Head& head) {
   s.line_empty = true;
   s.text_seen = false;
   s.in_value = s.head_done = s.message_done = false;
+  s.name_bytes = 0;
+  s.last_byte = 0;
   s.broken.reset();
   bool any = false;
   while (!s.head_done) {

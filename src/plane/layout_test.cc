@@ -53,6 +53,8 @@ std::vector<Record> records() {
         MEMBER(Header, dashboard_port),
         MEMBER(Header, log_taken),
         MEMBER(Header, log_lost),
+        MEMBER(Header, gateway_events_taken),
+        MEMBER(Header, anchor_events_taken),
         MEMBER(Header, stopping),
         MEMBER(Header, ever_ready),
         MEMBER(Header, announced),

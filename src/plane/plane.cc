@@ -89,11 +89,11 @@ const Field* find(std::span<const Field> fields, std::string_view name) {
 }
 
 // Number `index` of a field's group; nullptr outside the table.
-const std::atomic<std::uint64_t>* number_at(const std::byte* memory, std::size_t size, const Field& field,
-                                            std::size_t group, std::size_t index) {
+std::atomic<std::uint64_t>* number_at(std::byte* memory, std::size_t size, const Field& field, std::size_t group,
+                                      std::size_t index) {
   const std::size_t at = field.offset + group * field.stride + index * sizeof(std::uint64_t);
   if (group >= field.repeat || index >= field.count || at % sizeof(std::uint64_t) != 0 || at > size - 8) return nullptr;
-  return reinterpret_cast<const std::atomic<std::uint64_t>*>(memory + at);
+  return reinterpret_cast<std::atomic<std::uint64_t>*>(memory + at);
 }
 
 }  // namespace
@@ -140,38 +140,33 @@ Result<ForeignTable> ForeignTable::attach(const Fd& fd) {
   const auto size = size_of(fd.get());
   if (!size) return failure(size.error());
   if (*size < sizeof(Constant)) return failure(Code::kInvalid, "this is no shared table of nines");
-  const auto memory = map(fd.get(), *size, PROT_READ);
+  const auto memory = map(fd.get(), *size, PROT_READ | PROT_WRITE);
   if (!memory) return std::unexpected(memory.error());
-  ForeignTable table(static_cast<const std::byte*>(*memory), *size);
+  ForeignTable table(static_cast<std::byte*>(*memory), *size);
   if (fields_of(table.memory_, table.size_).empty())
     return failure(Code::kInvalid, "this is no shared table of nines, or it does not describe itself");
   return table;
 }
 
 ForeignTable::ForeignTable(ForeignTable&& other) noexcept
-    : memory_(std::exchange(other.memory_, nullptr)), size_(other.size_), added_(std::move(other.added_)) {}
+    : memory_(std::exchange(other.memory_, nullptr)), size_(other.size_) {}
 
 ForeignTable::~ForeignTable() {
-  if (memory_ != nullptr) ::munmap(const_cast<std::byte*>(memory_), size_);
+  if (memory_ != nullptr) ::munmap(memory_, size_);
 }
 
-void ForeignTable::add_counters_to(Table& table) {
+void ForeignTable::move_counters_to(Table& table) {
   const auto old_fields = fields_of(memory_, size_);
   auto* const fresh = reinterpret_cast<std::byte*>(&table);
-  std::size_t walked = 0;
   for (const Field& to : fields_of(fresh, sizeof table)) {
     if (std::ranges::find(kNumberings, std::string_view(to.name)) != std::end(kNumberings)) continue;
     const Field* const from = find(old_fields, to.name);
     if (from == nullptr || from->count != to.count) continue;  // other buckets cannot be added to these
     for (std::size_t group = 0; group < std::min(from->repeat, to.repeat); ++group) {
       for (std::size_t i = 0; i < to.count; ++i) {
-        const auto* const old = number_at(memory_, size_, *from, group, i);
-        const auto* const counter = number_at(fresh, sizeof table, to, group, i);
-        if (old == nullptr || counter == nullptr) continue;
-        if (walked == added_.size()) added_.push_back(0);
-        const std::uint64_t value = old->load(std::memory_order_relaxed);
-        const std::uint64_t before = std::exchange(added_[walked++], value);
-        const_cast<std::atomic<std::uint64_t>*>(counter)->fetch_add(value - before);
+        auto* const old = number_at(memory_, size_, *from, group, i);
+        auto* const counter = number_at(fresh, sizeof table, to, group, i);
+        if (old != nullptr && counter != nullptr && *old != 0) counter->fetch_add(old->exchange(0));
       }
     }
   }

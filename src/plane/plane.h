@@ -136,10 +136,12 @@ struct Header {
   std::atomic<std::uint32_t> dashboard_port = 0;   // by the keeper: where its page is, 0: nowhere
   std::atomic<std::uint64_t> log_taken = 0;        // by the keeper: events up to this number are in the ledger
   std::atomic<std::uint64_t> log_lost = 0;         // by the keeper: events it did not get, since they were overwritten
-  std::atomic<std::uint32_t> stopping = 0;         // by the supervisor: the service goes down, whoever supervises it
-  std::atomic<std::uint32_t> ever_ready = 0;       // by the supervisor: so it is never given up
-  std::atomic<std::uint32_t> announced = 0;        // by the supervisor: it was said that the service is up
-  std::atomic<std::uint32_t> carried = 0;  // by the supervisor: the counters of the table before are in this one
+  std::atomic<std::uint64_t> gateway_events_taken = 0;  // by the supervisor: of that ring, up to here is in the log
+  std::atomic<std::uint64_t> anchor_events_taken = 0;   // by the supervisor: the same
+  std::atomic<std::uint32_t> stopping = 0;    // by the supervisor: the service goes down, whoever supervises it
+  std::atomic<std::uint32_t> ever_ready = 0;  // by the supervisor: so it is never given up
+  std::atomic<std::uint32_t> announced = 0;   // by the supervisor: it was said that the service is up
+  std::atomic<std::uint32_t> carried = 0;     // by the supervisor: the counters of the table before are in this one
 
   // What the supervisor tells the anchor before it exits; anything else than 0 is read once.
   enum class Leave : std::uint32_t {
@@ -192,22 +194,22 @@ class Plane {
 // A table of another layout, as far as it can be read: the numbers its fields name.
 class ForeignTable {
  public:
-  // Maps it for reading. kInvalid when it is no table, or does not describe itself.
+  // kInvalid when it is no table, or does not describe itself.
   static Result<ForeignTable> attach(const Fd& fd);
   ForeignTable(ForeignTable&& other) noexcept;
   ForeignTable& operator=(ForeignTable&&) = delete;
   ~ForeignTable();
 
-  // Adds its counters to those of the same name, group by group; called again, what they have grown by since.
-  void add_counters_to(Table& table);
+  // Moves its counters to those of the same name, group by group; called again, by whomever, what has been added to
+  // them since. Killed in the middle, it loses what one counter had.
+  void move_counters_to(Table& table);
   // Lets the table's numberings (incarnations, epochs, events) go on behind its own, so that none is given twice.
   void continue_numbers_in(Table& table) const;
 
  private:
-  ForeignTable(const std::byte* memory, std::size_t size) : memory_(memory), size_(size) {}
-  const std::byte* memory_;
+  ForeignTable(std::byte* memory, std::size_t size) : memory_(memory), size_(size) {}
+  std::byte* memory_;
   std::size_t size_;
-  std::vector<std::uint64_t> added_;  // in the order of the walk
 };
 
 // Copies text into a fixed field: cut to fit, ended with NUL.

@@ -1,15 +1,20 @@
 #include "supervise/adoption.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace nines::supervise {
 namespace {
 
 bool is_the_one(const Found& found, const Expected& expected) {
-  if (expected.pid != 0 && expected.start_time != 0)
-    return found.pid == expected.pid && found.start_time == expected.start_time;
-  if (expected.pid != 0) return found.pid == expected.pid && found.incarnation == expected.incarnation;
-  return expected.incarnation != 0 && found.incarnation == expected.incarnation;
+  if (found.pid != expected.pid) return false;
+  return expected.start_time != 0 ? found.start_time == expected.start_time : found.incarnation == expected.incarnation;
+}
+
+// Of the same incarnation, the first process began before what it started itself.
+bool is_later(const Found& a, const Found& b) {
+  if (a.incarnation != b.incarnation) return a.incarnation > b.incarnation;
+  return std::pair(a.start_time, a.pid) < std::pair(b.start_time, b.pid);
 }
 
 std::optional<Found> choose(const Expected& expected, std::span<const Found> found) {
@@ -17,7 +22,9 @@ std::optional<Found> choose(const Expected& expected, std::span<const Found> fou
   for (const Found& process : found) {
     if (process.part != expected.part || !process.leader) continue;
     if (is_the_one(process, expected)) return process;
-    if (!latest || process.incarnation > latest->incarnation) latest = process;
+    // What carries the book's own incarnation, or an older one, is left of a process that has ended.
+    if (process.incarnation <= expected.incarnation) continue;
+    if (!latest || is_later(process, *latest)) latest = process;
   }
   return latest;
 }
@@ -34,11 +41,10 @@ AdoptionPlan plan_adoption(std::span<const Expected> expected, std::span<const F
   for (const Found& process : found) {
     plan.incarnations = std::max(plan.incarnations, process.incarnation);
     if (process.pid == self || process.pid == anchor) continue;
-    // The leader itself, and what it has started.
+    // The first process itself, and what it has started, also in a session of its own.
     const bool adopted = std::ranges::any_of(plan.parts, [&](const Adoption& adoption) {
       return adoption.process && adoption.process->part == process.part &&
-             adoption.process->incarnation == process.incarnation &&
-             (!process.leader || adoption.process->pid == process.pid);
+             adoption.process->incarnation == process.incarnation;
     });
     if (!adopted) plan.end.push_back(process);
   }

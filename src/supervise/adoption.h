@@ -1,14 +1,15 @@
 // What a new supervisor does about the processes it finds: the next of a service whose supervisor was killed goes on
 // with them. Pure: who found them, and what the shared table or the state file says, are arguments.
 //
-//   the book says        found                        then
-//   a process            that very one                it is adopted
-//   a process            not                          its exit is due: recorded once, then a new one is started
-//   an incarnation only  one that carries it          killed between the fork and the note: adopted
-//   nothing, or torn     some                         the latest is adopted; it carries its port in its tag
-//   whatever             a second one of a replica    ended: two incarnations never run at once
-//   whatever             workers without a leader     ended
-//   whatever             a half-made child            ended: forked by a supervisor that died before it could exec
+//   the book says          found                          then
+//   a process              that very one                  it is adopted
+//   a process              not                            its exit is due: recorded once, then a new one is started
+//   an incarnation         one that carries a later one   killed between the fork and the note: adopted
+//   an incarnation         what carries this one          left of a process that has ended: ended
+//   nothing, or torn       some                           the latest is adopted; it carries its port in its tag
+//   whatever               an incarnation before that     ended: two incarnations never run at once
+//   whatever               workers without a leader       ended; those of one that is adopted are left alone
+//   whatever               a half-made child              ended: forked by a supervisor that died before it could exec
 #pragma once
 
 #include <sys/types.h>

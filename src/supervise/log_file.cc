@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "supervise/log_history.h"
 
 namespace nines::supervise {
 namespace {
@@ -65,10 +66,6 @@ void prepend_lines(std::string_view text, std::size_t count, std::vector<std::st
 }
 
 // `how` is O_NOFOLLOW where a stranger might have put a link.
-WallTime modified_at(const struct stat& status) {
-  return WallTime{} + std::chrono::seconds(status.st_mtim.tv_sec) + std::chrono::nanoseconds(status.st_mtim.tv_nsec);
-}
-
 Result<Fd> open_fifo(const std::string& path, int flags, int how = O_NOFOLLOW) {
   Fd fifo(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK | how));
   if (!fifo) return failure(os_error(errno, "open the log pipe " + path));
@@ -179,8 +176,8 @@ void RotatingLog::look_at_file() {
 
 // The fresh file is made first, under another name: if that fails, nothing has been renamed and the log goes on
 // dropping, not writing into a file that counts as old. The oldest goes before it, for its space may be needed. Times
-// follow their log, and the new ones are there before the new log is: whoever opens a log, then its times, and finds the
-// log still under its name, has the times that belong to it (log_history.h).
+// follow their log, and the new ones are there before the new log is: whoever opens a log, then its times, and finds
+// the log still under its name, has the times that belong to it (log_history.h).
 bool RotatingLog::rotate() {
   const std::string fresh = options_.path + ".new";
   ::unlink(name(options_.max_files - 1).c_str());

@@ -20,6 +20,8 @@ namespace {
 using testing::Folder, testing::read_all, testing::Running, testing::shell;
 using Lines = std::vector<std::string>;
 
+constexpr WallTime kAt{1'800'000'000s};
+
 RotatingLog open_log(const std::string& path, std::uint64_t max_bytes, int max_files) {
   return RotatingLog::open({.path = path, .max_bytes = max_bytes, .max_files = max_files}).value();
 }
@@ -36,19 +38,20 @@ TEST_CASE("log: files are cut between lines, never larger than allowed, the olde
   const Folder folder;
   const std::string path = folder / "log";
   RotatingLog log = open_log(path, 10, 3);
-  for (const std::string line : {"one\n", "two\n", "three\n", "four\n", "five\n", "six\n", "seven\n"}) log.append(line);
+  for (const std::string line : {"one\n", "two\n", "three\n", "four\n", "five\n", "six\n", "seven\n"})
+    log.append(line, kAt);
   CHECK(read_all(path) == "six\nseven\n");
   CHECK(read_all(path + ".1") == "four\nfive\n");
   CHECK(read_all(path + ".2") == "three\n");
   CHECK_FALSE(std::filesystem::exists(path + ".3"));
-  log.append("a\nb\nc\nd\ne\nf\ng\n");  // one chunk, several lines
+  log.append("a\nb\nc\nd\ne\nf\ng\n", kAt);  // one chunk, several lines
   CHECK(read_all(path) == "f\ng\n");
   CHECK(read_all(path + ".1") == "a\nb\nc\nd\ne\n");
   CHECK(read_all(path + ".2") == "six\nseven\n");
-  log.append("hhh\niiii\njj\n");  // cut at the line, not where the file is full
+  log.append("hhh\niiii\njj\n", kAt);  // cut at the line, not where the file is full
   CHECK(read_all(path) == "iiii\njj\n");
   CHECK(read_all(path + ".1") == "f\ng\nhhh\n");
-  log.append("0123456789abcdefghijXY\n");  // a line no file can hold is cut
+  log.append("0123456789abcdefghijXY\n", kAt);  // a line no file can hold is cut
   CHECK(everything(path, 3) == "0123456789abcdefghijXY\n");
   CHECK(log.dropped_bytes() == 0);
 }
@@ -56,16 +59,16 @@ TEST_CASE("log: files are cut between lines, never larger than allowed, the olde
 TEST_CASE("log: with one file, that file begins anew") {
   const Folder folder;
   RotatingLog log = open_log(folder / "log", 10, 1);
-  for (const std::string line : {"one\n", "two\n", "three\n"}) log.append(line);
+  for (const std::string line : {"one\n", "two\n", "three\n"}) log.append(line, kAt);
   CHECK(read_all(folder / "log") == "three\n");
 }
 
 TEST_CASE("log: what was there is continued") {
   const Folder folder;
   const std::string path = folder.file("log", "from before\n");
-  open_log(path, 20, 3).append("and now\n");
+  open_log(path, 20, 3).append("and now\n", kAt);
   CHECK(read_all(path) == "from before\nand now\n");
-  open_log(path, 20, 3).append("full\n");
+  open_log(path, 20, 3).append("full\n", kAt);
   CHECK(read_all(path + ".1") == "from before\nand now\n");
 }
 
@@ -84,7 +87,7 @@ TEST_CASE("log: no byte is lost, doubled or out of order over any rotation") {
       for (auto length = random.below(40); length > 0; --length)
         chunk += random.below(6) == 0 ? '\n' : static_cast<char>('a' + random.below(26));
       if (random.below(10) == 0) log = open_log(path, max_bytes, kFiles);  // a new reader
-      log->append(chunk);
+      log->append(chunk, kAt);
       written += chunk;
     }
     REQUIRE(everything(path, kFiles) == written);
@@ -97,9 +100,9 @@ TEST_CASE("log: no byte is lost, doubled or out of order over any rotation") {
 TEST_CASE("log: a removed file is made anew") {
   const Folder folder;
   RotatingLog log = open_log(folder / "log", 100, 3);
-  log.append("gone\n");
+  log.append("gone\n", kAt);
   std::filesystem::remove(folder / "log");
-  log.append("here\n");
+  log.append("here\n", kAt);
   CHECK(read_all(folder / "log") == "here\n");
 }
 
@@ -108,15 +111,15 @@ TEST_CASE("log: a rotation that fails drops with a count, and works again later"
   const std::string path = folder / "log";
   RotatingLog log = open_log(path, 50, 3);
   const std::string line(49, 'x');
-  log.append(line + "\n");
+  log.append(line + "\n", kAt);
   std::filesystem::create_directory(path + ".new");  // in the way
-  log.append("lost\n");
+  log.append("lost\n", kAt);
   CHECK(log.dropped_bytes() == 5);
-  log.append("lost too\n");
+  log.append("lost too\n", kAt);
   CHECK(log.dropped_bytes() == 14);
   CHECK(read_all(path) == line + "\n");
   std::filesystem::remove(path + ".new");
-  log.append("back\n");
+  log.append("back\n", kAt);
   CHECK(log.dropped_bytes() == 14);
   const std::string all = everything(path, 3);
   CHECK(all.contains("14 bytes of output dropped"));
@@ -128,9 +131,9 @@ TEST_CASE("log: half a rotation is completed by the next") {
   const Folder folder;
   const std::string path = folder / "log";
   RotatingLog log = open_log(path, 10, 3);
-  log.append("12345678\n");
+  log.append("12345678\n", kAt);
   std::filesystem::rename(path, path + ".1");  // as if the second rename had failed
-  log.append("abcdefgh\n");
+  log.append("abcdefgh\n", kAt);
   CHECK(log.dropped_bytes() == 0);
   CHECK(read_all(path) == "abcdefgh\n");
 }
@@ -141,13 +144,13 @@ int play_full_disk(const std::string& folder) {
   if (::mount("tmpfs", folder.c_str(), "tmpfs", 0, "size=64k") != 0) return 42;
   RotatingLog log = open_log(folder + "/log", 1 << 20, 3);
   const std::string line = std::string(999, 'x') + "\n";
-  for (int i = 0; i < 100; ++i) log.append(line);
+  for (int i = 0; i < 100; ++i) log.append(line, kAt);
   if (log.dropped_bytes() == 0 || log.dropped_bytes() >= 100'000) return 1;
   const auto dropped = log.dropped_bytes();
   const auto kept = std::filesystem::file_size(folder + "/log");
   if (kept + dropped != 100'000) return 2;
   if (::mount("tmpfs", folder.c_str(), "tmpfs", MS_REMOUNT, "size=1m") != 0) return 42;
-  log.append("room again\n");
+  log.append("room again\n", kAt);
   if (log.dropped_bytes() != dropped) return 3;
   const std::string text = read_all(folder + "/log").substr(kept);
   if (!text.contains("[nines: " + std::to_string(dropped) + " bytes of output dropped")) return 4;
@@ -182,11 +185,11 @@ TEST_CASE("log: a notice does not run into half a line") {
   const Folder folder;
   const std::string path = folder / "log";
   RotatingLog log = open_log(path, 50, 3);
-  log.append(std::string(40, 'x'));
+  log.append(std::string(40, 'x'), kAt);
   std::filesystem::create_directory(path + ".new");
-  log.append("lost, for it would need a new file\n");
+  log.append("lost, for it would need a new file\n", kAt);
   std::filesystem::remove(path + ".new");
-  log.append("back\n");
+  log.append("back\n", kAt);
   CHECK(everything(path, 3).contains("x\n[nines: "));
 }
 

@@ -18,7 +18,8 @@
 namespace nines::supervise {
 namespace {
 
-constexpr int kTries = 20;  // a rotation takes microseconds, and the next one is far
+constexpr int kTries = 20;        // a rotation takes microseconds, and the next one is far
+constexpr Duration kTick = 10ms;  // files get their mtime from a clock that may be so far behind
 constexpr std::size_t kBlock = 64 * 1024;
 
 TimesReader times_of(const LogFile& log) {
@@ -29,8 +30,7 @@ TimesReader times_of(const LogFile& log) {
 std::string_view read_at(const Fd& file, off_t at, std::size_t size, std::array<char, kBlock>& buffer) {
   std::size_t filled = 0;
   while (filled < size) {
-    const ssize_t got =
-        ::pread(file.get(), buffer.data() + filled, size - filled, at + static_cast<off_t>(filled));
+    const ssize_t got = ::pread(file.get(), buffer.data() + filled, size - filled, at + static_cast<off_t>(filled));
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) break;
     filled += static_cast<std::size_t>(got);
@@ -79,14 +79,14 @@ std::optional<off_t> bytes_since(const LogFile& log, WallTime t) {
   TimesReader times = times_of(log);
   std::optional<TimeRecord> before;
   for (auto record = times.next(); record && static_cast<off_t>(record->offset) < log.size; record = times.next()) {
-    if (!before && record->offset > 0 && record->at >= t) return 0;
+    if (!before && record->offset > 0 && record->at + kTick > t) return 0;
     if (before && before->at + kTimesSpan > t && record->offset > before->offset)
       return static_cast<off_t>(before->offset);
     before = record;
   }
-  // mtime comes from a clock that ticks every few milliseconds.
-  const WallTime last = before ? std::max(before->at, log.modified) : log.modified;
-  if (log.size == 0 || last + kTimesSpan <= t) return std::nullopt;
+  WallTime last = log.modified + kTick;
+  if (before) last = std::max(last, before->at + kTimesSpan);
+  if (log.size == 0 || last <= t) return std::nullopt;
   return before ? static_cast<off_t>(before->offset) : 0;
 }
 
@@ -126,6 +126,10 @@ std::optional<std::vector<LogFile>> open_all(const std::string& path, bool must_
 
 FileId id_of(const struct stat& status) { return {status.st_dev, status.st_ino}; }
 
+WallTime modified_at(const struct stat& status) {
+  return WallTime{} + std::chrono::seconds(status.st_mtim.tv_sec) + std::chrono::nanoseconds(status.st_mtim.tv_nsec);
+}
+
 std::optional<FileId> id_of(const std::string& path) {
   struct stat status{};
   return ::stat(path.c_str(), &status) == 0 ? std::optional(id_of(status)) : std::nullopt;
@@ -141,8 +145,7 @@ Result<LogFile> open_log_file(const std::string& path) {
     if (::fstat(log.file.get(), &status) != 0) return failure(os_error(errno, "look at " + path));
     log.id = id_of(status);
     log.size = status.st_size;
-    log.modified = WallTime{} + std::chrono::seconds(status.st_mtim.tv_sec) +
-                   std::chrono::nanoseconds(status.st_mtim.tv_nsec);
+    log.modified = modified_at(status);
     // Else the times may be those of another one (see RotatingLog::rotate()).
     if (id_of(path) == log.id) return log;
   }
@@ -158,7 +161,8 @@ std::vector<int> generations_of(const std::string& path) {
   const std::string prefix = whole.filename().native() + ".";
   std::vector<int> generations;
   std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(whole.parent_path(), error)) {
+  const std::filesystem::path folder = whole.has_parent_path() ? whole.parent_path() : ".";
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
     const std::string name = entry.path().filename().native();
     if (name + "." == prefix) generations.push_back(0);
     if (!name.starts_with(prefix)) continue;

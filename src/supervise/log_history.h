@@ -24,6 +24,7 @@ struct FileId {
   auto operator<=>(const FileId&) const = default;
 };
 FileId id_of(const struct stat& status);
+WallTime modified_at(const struct stat& status);
 // What is there under this name now.
 std::optional<FileId> id_of(const std::string& path);
 
@@ -32,7 +33,7 @@ struct LogFile {
   Fd file;
   Fd times;
   FileId id;
-  off_t size = 0;      // when it was opened
+  off_t size = 0;       // when it was opened
   WallTime modified{};  // when it was opened
 };
 // Errors: kNotFound; kUnavailable when it is being rotated, time and again.
@@ -55,7 +56,7 @@ class LogHistory {
 
   Place end() const;
   // The start of the first line that may have been written at `t` or later: those that certainly were are all behind
-  // it, and lines of up to kTimesSpan before, or more where the times are not known.
+  // it, and lines of up to kTimesSpan (and a tick of the clock) before, or more where the times are not known.
   Place since(WallTime t) const;
   // The end of the last line that may have been begun at `t` or earlier.
   Place until(WallTime t) const;

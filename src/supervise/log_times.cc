@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <limits>
 
 namespace nines::supervise {
 namespace {
@@ -84,7 +85,9 @@ void TimesWriter::forget() {
 std::optional<TimeRecord> TimesReader::next() {
   if (broken_ || (taken_ == filled_ && !fill())) return std::nullopt;
   const TimeRecord record = buffer_[taken_++];
-  broken_ = record.offset < offset_ || record.at <= WallTime{};
+  constexpr std::uint64_t kOffsetMax = std::numeric_limits<off_t>::max();
+  const bool possible = record.offset <= kOffsetMax && record.at > WallTime{} && record.at < WallTime::max() - 24h;
+  broken_ = record.offset < offset_ || !possible;
   if (broken_) return std::nullopt;
   offset_ = record.offset;
   return record;

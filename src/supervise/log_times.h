@@ -39,8 +39,8 @@ std::string times_file_of(const std::string& log);
 // Never fails: what cannot be written is forgotten, with all before it, and begun anew. One thread.
 class TimesWriter {
  public:
-  // Its file may be as large as the log's, but holds at least one record.
-  explicit TimesWriter(std::uint64_t max_bytes) : records_max_(std::max<std::uint64_t>(1, max_bytes / 16)) {}
+  // Its file may be as large as the log's, but holds at least two records.
+  explicit TimesWriter(std::uint64_t max_bytes) : records_max_(std::max<std::uint64_t>(2, max_bytes / 16)) {}
 
   // Goes on with the times of a log of this size that was last written at `modified`.
   void open(const std::string& log, std::uint64_t size, WallTime modified);

@@ -232,6 +232,104 @@ TEST_CASE("process: outlives the one who started it") {
   CHECK(eventually([&] { return !lives(pid); }));
 }
 
+// A grandchild of ours: as a supervisor's successor meets the replicas.
+struct Orphan {
+  pid_t pid = -1;
+
+  explicit Orphan(const std::string& script) {
+    ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+    int ends[2];
+    REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+    const pid_t starter = ::fork();
+    if (starter == 0) {
+      const auto started = spawn(shell(script));
+      const pid_t child = started ? started->pid() : -1;
+      ::_exit(::write(ends[1], &child, sizeof child) == sizeof child ? 0 : 1);
+    }
+    ::close(ends[1]);
+    const Fd reader(ends[0]);
+    REQUIRE(::read(reader.get(), &pid, sizeof pid) == sizeof pid);
+    REQUIRE(pid > 1);
+    REQUIRE(::waitpid(starter, nullptr, 0) == starter);
+  }
+  ~Orphan() {
+    ::kill(pid, SIGKILL);
+    // It, and its workers, which are ours as well now.
+    eventually([] { return ::waitpid(-1, nullptr, WNOHANG) == -1; });
+    ::prctl(PR_SET_CHILD_SUBREAPER, 0);
+  }
+  std::uint64_t start_time() const { return read_process_stat(pid)->start_time; }
+};
+
+TEST_CASE("process: one that runs is adopted, with all that can be done to it") {
+  // Another process than ours stands between: what it spawned is not our child.
+  Running parent(spawn(shell("sleep 1000 & wait")));
+  REQUIRE(eventually([&] { return followers_of(parent->pid()).size() == 1; }));
+  const pid_t pid = followers_of(parent->pid()).front();
+  const auto stat = read_process_stat(pid);
+  auto adopted = Process::adopt(pid, stat->start_time);
+  REQUIRE(adopted);
+  CHECK_FALSE(adopted->is_child());
+  CHECK(adopted->pid() == pid);
+  CHECK(adopted->start_time() == stat->start_time);
+  CHECK_FALSE(adopted->look());
+  ::kill(pid, SIGKILL);
+  REQUIRE(eventually([&] { return adopted->look().has_value(); }));
+  CHECK(adopted->look() == Exit{});  // only its parent can know
+  CHECK_FALSE(adopted->reaped());
+  adopted->reap();
+  CHECK_FALSE(adopted->look());  // once
+  CHECK(adopted->signal(SIGTERM));
+}
+
+TEST_CASE("process: the pid of another process is not adopted, nor is a zombie") {
+  Running running(spawn({.argv = {"sleep", "1000"}}));
+  const auto start = running->start_time();
+  for (const std::uint64_t other : {start - 1, start + 1, std::uint64_t{0}}) {
+    const auto refused = Process::adopt(running->pid(), other);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code() == Code::kNotFound);
+  }
+  CHECK(Process::adopt(running->pid(), start));
+  ::kill(running->pid(), SIGKILL);
+  REQUIRE(eventually([&] { return read_process_stat(running->pid())->dead(); }));
+  CHECK_FALSE(Process::adopt(running->pid(), start));
+  running.wait();
+  CHECK_FALSE(Process::adopt(running->pid(), start));  // nobody has it any more
+}
+
+TEST_CASE("process: signals reach the group of one that is adopted, and end with it") {
+  Orphan orphan("sleep 1000 & sleep 1000 & wait");
+  REQUIRE(eventually([&] { return followers_of(orphan.pid).size() == 2; }));
+  const auto followers = followers_of(orphan.pid);
+  auto adopted = Process::adopt(orphan.pid, orphan.start_time());
+  REQUIRE(adopted);
+  REQUIRE(adopted->is_child());  // we are the subreaper, so its exit is ours to know
+  REQUIRE(adopted->signal(SIGTERM));
+  for (const pid_t pid : followers) CHECK(eventually([&] { return !lives(pid); }));
+  std::optional<Exit> exit;
+  REQUIRE(eventually([&] { return (exit = adopted->look()).has_value(); }));
+  CHECK(exit == Exit{Exit::Kind::kSignal, SIGTERM, false});
+}
+
+TEST_CASE("process: looked at, a child stays a zombie until it is reaped") {
+  Running running(spawn(shell("sleep 1000 & exit 3")));
+  std::optional<Exit> exit;
+  REQUIRE(eventually([&] { return (exit = running->look()).has_value(); }));
+  const pid_t pid = running->pid();
+  for (int i = 0; i < 3; ++i) {
+    CHECK(running->look() == Exit{Exit::Kind::kStatus, 3, false});
+    REQUIRE(read_process_stat(pid));
+    CHECK(read_process_stat(pid)->state == 'Z');
+  }
+  CHECK(followers_of(pid).empty());  // and what it left behind is killed before
+  CHECK_FALSE(running->reaped());
+  running->reap();
+  CHECK(running->reaped());
+  CHECK_FALSE(read_process_stat(pid));
+  CHECK_FALSE(running->look());
+}
+
 // Where clone3 is forbidden, as by older container engines.
 TEST_CASE("process: starts without clone3") {
   const pid_t tester = ::fork();

@@ -1,7 +1,8 @@
 // Goal: whatever a process, the machine and a person do, there is never a second process beside the first,
 // never a route to a dead one, no storm of restarts, no stop that does not end, and never a replica that is
-// forgotten. Method: play a seeded world for a simulated day and check everything at every step; then heal the world
-// and demand that the replica becomes ready. A failure prints the seed that replays it.
+// forgotten, however often the supervisor is killed. Method: play a seeded world for a simulated day and check
+// everything at every step; then heal the world and demand that the replica becomes ready. A failure prints the seed
+// that replays it.
 #include <deque>
 #include <map>
 
@@ -33,6 +34,10 @@ struct World {
   bool listening = false;
   std::multimap<Instant, What> future;
   Instant next_wish{};
+  Instant next_death{};  // of the supervisor
+  Instant spawned{}, since{};
+  State last_state = State::kWaiting;
+  std::uint64_t spawns_before = 0;  // of the supervisors before the present one
 
   // What the checks remember.
   bool person_wants = true;
@@ -42,11 +47,12 @@ struct World {
   Instant ready_since = Instant::never();
   bool next_crash_is_first = true;
   bool crash_pending = false;
-  std::uint64_t restarts = 0, spawns = 0;
+  std::uint64_t restarts = 0, spawns = 0, deaths = 0;
   std::deque<Instant> recent_spawns, recent_wishes;
 
   explicit World(std::uint64_t seed) : random(seed), replica(limits, now), favourite(random.below(8)) {
     next_wish = soon(4h);
+    next_death = soon(4h);
     spawn_by = now;
   }
 
@@ -68,6 +74,7 @@ struct World {
     listening = told_to_go = false;
     future.clear();
     ++spawns;
+    spawned = now;
     if (crash_pending) ++restarts;
     crash_pending = false;
     obeys_terminate = !faulty || random.below(3) != 0;
@@ -139,6 +146,47 @@ struct World {
     }
   }
 
+  // Killed; what happens until the next one is there, that one learns when it looks: the proof of the port from the
+  // system, the verdict and what is in flight from the shared table, the exit from the anchor.
+  void supervisor_dies() {
+    ++deaths;
+    const bool known = replica.alive();
+    const ReplicaMemory memory{.state = replica.state(),
+                               .wanted = replica.wanted(),
+                               .ordered = replica.ordered(),
+                               .listening = replica.listening(),
+                               .crashes_in_row = replica.crashes_in_row(),
+                               .restarts = replica.restarts(),
+                               .spawned = spawned,
+                               .since = since};
+    const Instant back = soon(random.below(4) == 0 ? Duration(20s) : Duration(50ms));
+    std::vector<What> news;
+    std::optional<What> end;
+    while (!end && !future.empty() && future.begin()->first <= back) {
+      const What what = future.begin()->second;
+      future.erase(future.begin());
+      if (what == What::kExits || what == What::kClashes) end = what;
+      if (what == What::kListens) listening = true;
+      news.push_back(what);
+    }
+    now = back;
+    spawns_before = known ? spawns - 1 : spawns;
+    replica = Replica(limits, now);
+    replica.resume(memory, known, now);
+    if (end_by) end_by = now + limits.drain_wait + limits.stop_grace + kDeathTakes;
+    if (!known) {
+      spawn_by = person_wants ? std::optional(now) : std::nullopt;
+      crash_pending = memory.crashes_in_row > 0;  // whether the last of them was a failed spawn, nobody knows
+    }
+    if (end) {
+      happens(*end);
+    } else {
+      for (const What what : news) happens(what);
+    }
+    next_wish = std::max(next_wish, now);
+    next_death = random.below(3) == 0 ? soon(5s) : soon(8h);
+  }
+
   void happens(What what) {
     switch (what) {
       case What::kListens: listening = true; return replica.on_listening(now);
@@ -177,7 +225,9 @@ struct World {
     demand(!spawn_by || now <= *spawn_by, "a wanted replica without a process gets one");
     demand(replica.wanted() == person_wants, "the latest wish counts");
     demand(replica.restarts() == restarts, "restarts are crashes that were followed by a process");
-    demand(replica.incarnation() == spawns, "an incarnation is a process");
+    demand(spawns_before + replica.incarnation() == spawns, "an incarnation is a process");
+    if (replica.state() != last_state) since = now;
+    last_state = replica.state();
     if (replica.state() == State::kReady) {
       ready_since = std::min(ready_since, now);
       if (now - ready_since >= limits.settled_after) next_crash_is_first = true;
@@ -196,7 +246,7 @@ struct World {
     while (now < end) {
       for (Order order; (order = replica.next(now)) != Order::kNone; check()) obey(order);
       check();
-      Instant next = std::min(end, next_wish);
+      Instant next = std::min({end, next_wish, next_death});
       if (!future.empty()) next = std::min(next, future.begin()->first);
       if (const auto wake = replica.wake_at()) {
         demand(*wake > now, "an order that is due was given");
@@ -206,6 +256,10 @@ struct World {
       if (next - ready_since >= limits.settled_after && next > ready_since) next_crash_is_first = true;
       now = std::max(now, next);
       if (now >= next_wish) wish();
+      if (now >= next_death) {
+        supervisor_dies();
+        continue;
+      }
       while (!future.empty() && future.begin()->first <= now) {
         const What what = future.begin()->second;
         future.erase(future.begin());
@@ -216,7 +270,7 @@ struct World {
 
   void heal() {
     faulty = false;
-    next_wish = Instant::never();
+    next_wish = next_death = Instant::never();
     recent_wishes.push_back(now);
     replica.start(now);
     person_wants = true;
@@ -230,7 +284,7 @@ struct World {
 };
 
 TEST_CASE("replica: thousands of days") {
-  std::uint64_t spawns = 0, restarts = 0;
+  std::uint64_t spawns = 0, restarts = 0, deaths = 0;
   for (std::uint64_t seed = 1; seed <= kDays; ++seed) {
     CAPTURE(seed);
     World world(seed);
@@ -241,10 +295,12 @@ TEST_CASE("replica: thousands of days") {
     world.demand(world.replica.state() == State::kReady, "after the last fault it becomes ready");
     spawns += world.spawns;
     restarts += world.restarts;
+    deaths += world.deaths;
   }
   // The days were eventful, or the checks above have checked nothing.
   CHECK(spawns > kDays * 50);
   CHECK(restarts > kDays * 20);
+  CHECK(deaths > kDays * 3);
 }
 
 }  // namespace

@@ -23,6 +23,8 @@ struct Stage {
   bool hold = false;
   bool spawning = false;
   std::string orders;  // "0:spawn 100:kill"
+  Instant spawned{}, since{};
+  State before = State::kWaiting;
   Replica replica;
 
   explicit Stage(bool wanted) : replica(kLimits, now, wanted) {}
@@ -38,7 +40,23 @@ struct Stage {
 
   void answer(bool good) {
     spawning = false;
+    if (good) spawned = now;
     good ? replica.on_spawned(now) : replica.on_spawn_failed(now, kJitter);
+  }
+
+  // Another supervisor goes on, from what this one has written down.
+  void succeed() {
+    const bool alive = replica.alive();
+    const ReplicaMemory memory{.state = replica.state(),
+                               .wanted = replica.wanted(),
+                               .ordered = replica.ordered(),
+                               .listening = replica.listening(),
+                               .crashes_in_row = replica.crashes_in_row(),
+                               .restarts = replica.restarts(),
+                               .spawned = spawned,
+                               .since = since};
+    replica = Replica(kLimits, now);
+    replica.resume(memory, alive, now);
   }
 
   void pass(Duration duration) {
@@ -52,6 +70,7 @@ struct Stage {
 
   void say(const std::string& word) {
     if (word[0] == '+') return pass(std::chrono::milliseconds(std::stol(word.substr(1))));
+    if (word == "killed") succeed();
     if (word == "listening") replica.on_listening(now);
     if (word == "healthy") replica.on_healthy(now);
     if (word == "sick") replica.on_unhealthy(now);
@@ -64,7 +83,11 @@ struct Stage {
     if (word == "ready") replica.on_listening(now), replica.on_healthy(now);
     if (word == "ok" || word == "fail") answer(word == "ok");
     if (word == "hold" || word == "go") hold = word == "hold";
+    if (replica.state() != before) since = now;
+    before = replica.state();
     obey();
+    if (replica.state() != before) since = now;
+    before = replica.state();
   }
 };
 
@@ -115,6 +138,57 @@ TEST_CASE("replica: from spawned to routed") {
       {"proof is not asked twice: late news changes nothing", "ready listening", "", State::kReady, true},
   };
   for (const Row& row : rows) check(row);
+}
+
+TEST_CASE("replica: a supervisor is killed, and the next one goes on") {
+  const Row rows[] = {
+      {"ready: nothing happens", "ready +100 killed +1000000", "", State::kReady, true},
+      {"... and its next crash is still the first", "ready +100 killed exit +10", "110:spawn", State::kStarting, false,
+       1},
+      {"unready stays unready", "ready sick killed", "", State::kUnready, true},
+      {"... and may become ready", "ready sick killed healthy", "", State::kReady, true},
+      {"starting: proven or not is remembered", "listening killed healthy", "", State::kReady, true},
+      {"... not proven", "killed healthy", "", State::kStarting},
+      {"the startup deadline is the same", "+60000 killed +39999", "", State::kStarting},
+      {"... and comes", "+60000 killed +40000", "100000:kill", State::kStopping},
+      {"... also when it passed meanwhile", "+99999 killed +1", "100000:kill", State::kStopping},
+      {"draining: it has the whole time again", "ready stop +20000 killed +29999", "0:drain", State::kDraining},
+      {"... and no more", "ready stop +20000 killed +30000", "0:drain 50000:terminate", State::kStopping},
+      {"... drained at last", "ready stop +20000 killed drained", "0:drain 20000:terminate", State::kStopping},
+      {"stopping: SIGKILL comes", "ready stop drained +5000 killed +10000", "0:drain 0:terminate 15000:kill",
+       State::kStopping},
+      {"... and the exit was ordered", "ready stop drained killed exit +1000", "0:drain 0:terminate", State::kStopped},
+      {"a restart is one", "ready restart drained killed exit", "0:drain 0:terminate 0:spawn", State::kStarting},
+      {"what a person stopped stays stopped", "ready stop drained exit killed +1000000", "0:drain 0:terminate",
+       State::kStopped},
+      {"... and can be started", "ready stop drained exit killed start", "0:drain 0:terminate 0:spawn",
+       State::kStarting},
+      {"a pause is forgiven", "exit +10 exit killed", "10:spawn 10:spawn", State::kStarting, false, 2},
+      {"... the crashes before it are not", "exit +10 exit killed exit +249", "10:spawn 10:spawn", State::kWaiting,
+       false, 2},
+      {"... so the next pause is the third", "exit +10 exit killed exit +250", "10:spawn 10:spawn 260:spawn",
+       State::kStarting, false, 3},
+      {"ready for long enough, over two supervisors: settled", "exit +10 ready +40000 killed +20000 exit +10",
+       "10:spawn 60020:spawn", State::kStarting, false, 2},
+      {"... not quite", "exit +10 ready +40000 killed +19999 exit +10", "10:spawn", State::kWaiting, false, 1},
+      {"restarts are counted on", "exit +10 killed exit +150", "10:spawn 160:spawn", State::kStarting, false, 2},
+  };
+  for (const Row& row : rows) check(row);
+}
+
+TEST_CASE("replica: found without a note, it is started; found against a person's wish, it is stopped") {
+  for (const State state : {State::kWaiting, State::kStopped}) {
+    Replica wanted(kLimits, Instant{});
+    wanted.resume({.state = state, .spawned = Instant{5s}}, true, Instant{7s});
+    CHECK(wanted.state() == State::kStarting);
+    CHECK(wanted.next(Instant{7s}) == Order::kNone);
+    CHECK(wanted.wake_at() == Instant{105s});
+    Replica held(kLimits, Instant{});
+    held.resume({.state = state, .wanted = false, .spawned = Instant{5s}}, true, Instant{7s});
+    CHECK(held.next(Instant{7s}) == Order::kTerminate);
+    held.on_exit(Instant{8s}, kJitter);
+    CHECK(held.state() == State::kStopped);
+  }
 }
 
 TEST_CASE("replica: what a crash costs") {

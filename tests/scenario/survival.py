@@ -97,6 +97,12 @@ def settled(service, count, deadline=60, but=()):
         raise AssertionError(f"{late}; last seen: {there.last}") from None
 
 
+def counted_so_far(service):
+    """How many requests the gateway has counted, right after `nines up`: which asks once, before it says so, and that is
+    counted a moment later."""
+    return harness.wait_for(lambda: ask(service, "/v1/status")["gateway"]["requests"], 10, "the request of nines itself")
+
+
 def succeeded(service, part, pid, deadline=20):
     """Waits until another process than `pid` is that part, and returns the status."""
     def there():
@@ -205,17 +211,27 @@ def children(pid):
     return found
 
 
-def leaders(service):
-    """{replica: [pid, …]} of the replicas' first processes that live, by the tag in their environment."""
+def tagged(service):
+    """{part or replica: [pid, …]} of the leaders of a session that live, by the tag in their environment."""
     found = collections.defaultdict(list)
     for pid in harness.stray_processes(service.tag):
         fields = stat_of(pid)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, StopIteration):
             variables = pathlib.Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
             tag = next(v for v in variables if v.startswith(b"NINES_TAG=")).decode().split("/")
-            if tag[1] not in ("supervisor", "gateway", "keeper") and fields and int(fields[3]) == pid:
+            if fields and int(fields[3]) == pid:
                 found[tag[1]].append(pid)
     return dict(found)
+
+
+def leaders(service):
+    """The same of the replicas alone."""
+    return {name: found for name, found in tagged(service).items() if name not in PARTS}
+
+
+def one_gateway(service, deadline=20):
+    """Waits until the gateway that was replaced has finished what it had."""
+    harness.wait_for(lambda: len(tagged(service).get("gateway", [])) == 1, deadline, "one gateway alone")
 
 
 def descriptors(pid):
@@ -234,16 +250,15 @@ def resident_kib(pid):
     return 0
 
 
-def memfds():
-    """Inodes of the memory files that processes of this machine have open or mapped, named by nines."""
+def memory_files(service, state):
+    """Inodes of the memory files that any process of the service has open."""
     found = set()
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            with contextlib.suppress(OSError):
-                for fd in os.listdir(f"/proc/{entry}/fd"):
-                    path = f"/proc/{entry}/fd/{fd}"
-                    if os.readlink(path).startswith("/memfd:nines"):
-                        found.add(os.stat(path).st_ino)
+    for pid in {*harness.stray_processes(service.tag), *(state[part]["pid"] for part in PARTS)}:
+        with contextlib.suppress(OSError):
+            for fd in os.listdir(f"/proc/{pid}/fd"):
+                path = f"/proc/{pid}/fd/{fd}"
+                if os.readlink(path).startswith("/memfd:"):
+                    found.add(os.stat(path).st_ino)
     return found
 
 

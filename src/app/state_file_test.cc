@@ -1,0 +1,158 @@
+#include "app/state_file.h"
+
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <sstream>
+
+#include <doctest/doctest.h>
+
+#include "base/test_support.h"
+
+namespace nines::app {
+namespace {
+
+using testing::Folder;
+
+SavedReplica replica(const char* name, bool full) {
+  SavedReplica saved{.route = {}, .held_by = full ? "nines stop (\"anna\")" : ""};
+  plane::Route& r = saved.route;
+  plane::set_field(r.name, name);
+  if (!full) return saved;
+  r.held = 1;
+  r.incarnation = (1ULL << 53) + 1;
+  r.pid = 4'194'304;
+  r.start_time = 123456789;
+  r.port = 29999;
+  r.ipv6 = 1;
+  r.state = 5;
+  r.listening = 1;
+  r.ordered = 1;
+  r.restarts = 7;
+  r.crashes_in_row = 3;
+  r.since_ns = 99'000'000'001;
+  r.spawned_ns = 98'000'000'001;
+  return saved;
+}
+
+SavedState state() {
+  return {.boot_id = this_boot(),
+          .fingerprint = "42",
+          .next_incarnation = 17,
+          .replicas = {replica("web-1", true), replica("web-2", false)}};
+}
+
+std::string read(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+TEST_CASE("state file: what is written is read again, to the last field") {
+  const Folder folder;
+  const std::string path = folder / "state.json";
+  for (const bool durable : {false, true}) {
+    REQUIRE(save_state(path, state(), durable));
+    const auto loaded = load_state(path);
+    REQUIRE(loaded);
+    CHECK(loaded->boot_id == this_boot());
+    CHECK(loaded->is_of_this_boot());
+    CHECK(loaded->fingerprint == "42");
+    CHECK(loaded->next_incarnation == 17);
+    REQUIRE(loaded->replicas.size() == 2);
+    for (std::size_t i = 0; i < 2; ++i) {
+      const SavedReplica wanted = state().replicas[i];
+      CHECK(std::memcmp(&loaded->replicas[i].route, &wanted.route, sizeof wanted.route) == 0);
+      CHECK(loaded->replicas[i].held_by == wanted.held_by);
+    }
+    CHECK(loaded->find("web-2") == &loaded->replicas[1]);
+    CHECK(loaded->find("web-3") == nullptr);
+  }
+  CHECK_FALSE(std::filesystem::exists(path + ".new"));
+}
+
+TEST_CASE("state file: of another boot, or of none, is not of this one") {
+  SavedState other = state();
+  CHECK(other.is_of_this_boot());
+  other.boot_id = "5b7d2f6e-0000-4000-8000-000000000000";
+  CHECK_FALSE(other.is_of_this_boot());
+  other.boot_id = "";
+  CHECK_FALSE(other.is_of_this_boot());
+}
+
+TEST_CASE("state file: cut anywhere it is damaged, and never half of a state") {
+  const Folder folder;
+  const std::string path = folder / "state.json";
+  REQUIRE(save_state(path, state(), false));
+  const std::string whole = read(path);
+  for (std::size_t length = 0; length + 1 < whole.size(); ++length) {  // the last byte is a newline
+    CAPTURE(length);
+    const auto torn = load_state(folder.file("torn", whole.substr(0, length)));
+    REQUIRE_FALSE(torn);
+    CHECK(torn.error().code() == Code::kInvalid);
+  }
+}
+
+TEST_CASE("state file: any byte of it may be wrong; it is read or refused, and nothing else") {
+  const Folder folder;
+  const std::string path = folder / "state.json";
+  REQUIRE(save_state(path, state(), false));
+  const std::string whole = read(path);
+  for (std::size_t at = 0; at < whole.size(); ++at) {
+    for (const char wrong : {'\0', '"', '9', '-', '{', '\xff'}) {
+      std::string text = whole;
+      text[at] = wrong;
+      const auto loaded = load_state(folder.file("wrong", text));
+      if (!loaded) CHECK(loaded.error().code() == Code::kInvalid);
+    }
+  }
+}
+
+TEST_CASE("state file: what is none") {
+  const Folder folder;
+  CHECK(load_state(folder / "nothing").error().code() == Code::kNotFound);
+  for (const std::string text :
+       {"[]", "null", "{}", R"({"version": 2})", R"({"version": "1"})", "7", "{\"version\": 1}"}) {
+    CAPTURE(text);
+    CHECK(load_state(folder.file("other", text)).error().code() == Code::kInvalid);
+  }
+}
+
+TEST_CASE("state file: what cannot be written leaves the one before as it was") {
+  const Folder folder;
+  const std::string path = folder / "state.json";
+  REQUIRE(save_state(path, state(), false));
+  const std::string before = read(path);
+  std::filesystem::create_directory(path + ".new");
+  SavedState next = state();
+  next.next_incarnation = 18;
+  CHECK_FALSE(save_state(path, next, true));
+  CHECK(read(path) == before);
+  CHECK_FALSE(save_state(folder / "no/such/folder", next, false));
+}
+
+TEST_CASE("state file: the fingerprint is of what replicas are started from") {
+  const auto service = [] {
+    Service s;
+    s.config.replicas.command = {"web", "{port}"};
+    s.config.replicas.env["A"] = "1";
+    s.paths.folder = "/srv/web";
+    return s;
+  };
+  const std::string first = fingerprint_of(service());
+  CHECK(fingerprint_of(service()) == first);
+  const auto changed = [&](auto change) {
+    Service other = service();
+    change(other);
+    return fingerprint_of(other) != first;
+  };
+  CHECK(changed([](Service& s) { s.config.replicas.command.push_back("--fast"); }));
+  CHECK(changed([](Service& s) { s.config.replicas.env["A"] = "2"; }));
+  CHECK(changed([](Service& s) { s.paths.folder = "/srv/other"; }));
+  CHECK_FALSE(changed([](Service& s) { s.config.replicas.count = 9; }));
+  CHECK_FALSE(changed([](Service& s) { s.paths.state = "/var/other"; }));
+}
+
+}  // namespace
+}  // namespace nines::app

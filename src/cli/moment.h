@@ -1,0 +1,30 @@
+// A moment as a person types it: `--since 10m`, `--since 22:30`.
+#pragma once
+
+#include <chrono>
+#include <string_view>
+#include <variant>
+
+#include "base/time.h"
+#include "config/problem.h"
+
+namespace nines::cli {
+
+struct Moment {
+  struct Ago {
+    Duration before_now{};
+  };
+  // When the clock last showed it: of yesterday, if it is still to come today.
+  struct Clock {
+    std::chrono::seconds since_midnight{};
+  };
+  std::variant<WallTime, Ago, Clock> value;
+
+  WallTime resolve(WallTime now) const;
+};
+
+// "10m" (so long ago), "2026-11-23T22:30:00Z", with an offset such as +01:00 in place of the Z, or without either and
+// then local; "2026-11-23 22:30", "2026-11-23" (its beginning), "22:30" and "22:30:15" are local too.
+config::Checked<Moment> parse_moment(std::string_view text);
+
+}  // namespace nines::cli
