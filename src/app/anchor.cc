@@ -65,12 +65,17 @@ class Anchor {
         environment_(environment(arguments.front())) {}
 
   int run() {
-    for (const int number : {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT}) sigaddset(&signals_, number);
+    // Stopped by a terminal's Ctrl-Z we would restart nobody.
+    for (const int number : {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU})
+      sigaddset(&signals_, number);
     ::sigprocmask(SIG_SETMASK, &signals_, nullptr);
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+    if (!take_place()) {
+      std::fputs("nines anchor: another one has taken the place of the one that died\n", stderr);
+      return 1;
+    }
     write_part(table_->anchor, ::getpid());
     note(EventKind::kAnchorStarted, ::getpid(), 0);
-    wait_for_predecessor();
     start_at_ = now();
     while (true) {
       reap();
@@ -90,17 +95,20 @@ class Anchor {
  private:
   static Instant now() { return net::boot_time(); }
 
-  // The supervisor that we were called by, since its anchor had died, leaves once it hears that we are here.
-  static void wait_for_predecessor() {
+  // The supervisor that we were called by, since its anchor had died, leaves once it hears that we are here. False: it
+  // has taken another one, or has died, and whoever starts us again will see.
+  static bool take_place() {
     char byte = 1;
-    if (::send(kHandover, &byte, 1, MSG_NOSIGNAL) != 1) return;  // there is none
+    if (::send(kHandover, &byte, 1, MSG_NOSIGNAL) != 1) return errno == ENOTSOCK;  // there is no predecessor
     constexpr timeval kPatience{.tv_sec = 10, .tv_usec = 0};
     ::setsockopt(kHandover, SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof kPatience);
+    if (::recv(kHandover, &byte, 1, 0) != 1) return false;
     while (::recv(kHandover, &byte, 1, 0) > 0) {
     }
     const int nothing = ::open("/dev/null", O_RDWR);
     ::dup2(nothing, kHandover);
     ::close(nothing);
+    return true;
   }
 
   void start() {
@@ -118,11 +126,12 @@ class Anchor {
       return;
     }
     write_part(table_->supervisor, pid_);
-    if (const int number = std::exchange(unheard_, 0); number != 0) ::kill(pid_, number);
+    if (asked_ != 0 && table_->header.stopping == 0) ::kill(pid_, asked_);
   }
 
   // Same process, same children, same descriptors. Returns when that program cannot be executed.
   void become_successor() {
+    if (asked_ != 0) ::raise(asked_);  // blocked, so it waits for that program
     ::execve(table_->header.successor, successor_.get(), environment_.get());
     note(EventKind::kAnchorStarted, ::getpid(), 0, "the new program cannot be executed; the old one goes on");
   }
@@ -135,11 +144,8 @@ class Anchor {
     const int number = ::sigtimedwait(&signals_, nullptr, &limit);
     if (number != SIGTERM && number != SIGINT && number != SIGQUIT) return;
     const int forwarded = number == SIGQUIT ? SIGTERM : number;
-    if (pid_ != 0) {
-      ::kill(pid_, forwarded);  // it is our child and not reaped, so it is still the same process
-    } else {
-      unheard_ = forwarded;
-    }
+    asked_ = forwarded;
+    if (pid_ != 0) ::kill(pid_, forwarded);  // it is our child and not reaped, so it is still the same process
   }
 
   // Who ends while the supervisor leaves for another program stays a zombie: that program may have another table, and
@@ -213,7 +219,8 @@ class Anchor {
   Instant started_at_{};
   Instant start_at_{};
   int quick_ends_ = 0;
-  int unheard_ = 0;  // a signal that came while there was no supervisor
+  // The last signal that asked us to end. A supervisor may die before it hears it: the next one is told again.
+  int asked_ = 0;
 };
 
 // The table we were left with; a fresh one when it has another layout, the old one beside it.

@@ -1,11 +1,16 @@
 #include "app/backup_schedule.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <filesystem>
+#include <mutex>
+#include <system_error>
+#include <thread>
 
 #include "app/process_contract.h"
 #include "app/tagged.h"
-#include "storage/directory.h"
+#include "net/timeout.h"
 #include "supervise/process.h"
 
 namespace nines::app {
@@ -13,16 +18,47 @@ namespace {
 
 // The clock may jump, and archives may come and go without us.
 constexpr Duration kLookAgain = 60s;
+// How long the others wait for a destination that may hang.
+constexpr Duration kPatience = 5s;
 constexpr std::size_t kShown = 10;
+
+Task<Result<>> rung(net::Doorbell& bell) { co_return co_await bell.rung(); }
+
+Fd another(const Fd& fd) { return Fd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 3)); }
 
 }  // namespace
 
-BackupSchedule::BackupSchedule(net::EpollLoop& loop, const Service& service) : loop_(loop), service_(service) {
+// Shared with its thread, which may outlive everything else here.
+struct BackupSchedule::Look {
+  std::shared_ptr<storage::Destination> destination;
+  std::string catalogue;
+  Fd bell;
+  std::mutex mutex;
+  bool ended = false;  // these three: guarded by mutex
+  std::vector<backup::Archive> archives;
+  std::optional<backup::Failure> failed;
+
+  void perform() {
+    const auto known = backup::Catalogue::load(catalogue);
+    auto listed = backup::list(*destination, known);
+    const backup::Failure* const failure = known.failure_of(destination->where());
+    {
+      const std::lock_guard lock(mutex);
+      if (listed) archives = std::move(*listed);
+      if (failure != nullptr) failed = *failure;
+      ended = true;
+    }
+    net::Doorbell::ring(bell.get());
+  }
+};
+
+BackupSchedule::BackupSchedule(net::EpollLoop& loop, const Service& service, const Open& open)
+    : loop_(loop), service_(service), bell_(net::Doorbell::make()) {
   for (const config::Backup& backup : service_.config.backups) {
     const std::filesystem::path folder = std::filesystem::path(service_.paths.folder) / backup.to;
     std::string where = folder.lexically_normal().native();
     while (where.size() > 1 && where.ends_with('/')) where.pop_back();
-    Entry entry{.destination = storage::open_directory(std::move(where)), .times = {}};
+    Entry entry{.destination = open(std::move(where))};
     for (const config::TimeOfDay& at : backup.archive) entry.times.push_back({at.hour, at.minute});
     entries_.push_back(std::move(entry));
   }
@@ -30,7 +66,10 @@ BackupSchedule::BackupSchedule(net::EpollLoop& loop, const Service& service) : l
 
 Task<void> BackupSchedule::run() {
   if (entries_.empty()) co_return;
+  net::Doorbell bell(loop_, another(bell_));
   while (true) {
+    co_await look_around(bell);
+    if ((co_await current_scope())->cancelled()) co_return;
     const Duration wait = until_next();
     if (wait <= 0ns && due_ != nullptr) {
       co_await run_due();
@@ -41,34 +80,76 @@ Task<void> BackupSchedule::run() {
   }
 }
 
-Duration BackupSchedule::until_next() {
-  const WallTime now = loop_.wall_now();
-  const backup::Catalogue catalogue = backup::Catalogue::load(backup::catalogue_file(service_.paths.state));
-  Duration shortest = kLookAgain;
-  due_ = nullptr;
-  archives_.clear();
+Task<void> BackupSchedule::look_around(net::Doorbell& bell) {
+  const Instant until = loop_.now() + kPatience;
   for (Entry& entry : entries_) {
-    const auto archives = backup::list(*entry.destination, catalogue);
-    for (const backup::Archive& archive : archives.value_or(std::vector<backup::Archive>())) {
+    entry.fresh = false;
+    // One that came back after its round shows what was, and not what is.
+    if (!entry.look || take_look(entry)) begin_look(entry);
+    entry.fresh = false;
+  }
+  while (true) {
+    bool all = true;
+    for (Entry& entry : entries_) all = (entry.fresh || take_look(entry)) && all;
+    show();
+    if (all || loop_.now() >= until || (co_await current_scope())->cancelled()) co_return;
+    (void)co_await net::within(loop_, until - loop_.now(), rung(bell));
+  }
+}
+
+void BackupSchedule::begin_look(Entry& entry) {
+  entry.look = std::make_shared<Look>();
+  entry.look->destination = entry.destination;
+  entry.look->catalogue = backup::catalogue_file(service_.paths.state);
+  entry.look->bell = another(bell_);
+  try {
+    std::thread([look = entry.look] { look->perform(); }).detach();
+  } catch (const std::system_error&) {
+    entry.look.reset();  // no thread to be had: in the next round
+  }
+}
+
+bool BackupSchedule::take_look(Entry& entry) {
+  if (!entry.look) return false;
+  const auto look = entry.look;
+  const std::lock_guard lock(look->mutex);
+  if (!look->ended) return false;
+  entry.archives = std::move(look->archives);
+  entry.failed = std::move(look->failed);
+  entry.fresh = true;
+  entry.look.reset();
+  return true;
+}
+
+void BackupSchedule::show() {
+  archives_.clear();
+  for (const Entry& entry : entries_) {
+    for (const backup::Archive& archive : entry.archives) {
       const auto verified = !archive.proof       ? web::Verified::kNotYet
                             : archive.verified() ? web::Verified::kYes
                                                  : web::Verified::kNo;
       archives_.push_back({archive.object.name, archive.time, archive.object.bytes, verified});
     }
-    if (entry.times.empty()) continue;
-    const std::string where = entry.destination->where();
-    const backup::Past past =
-        backup::past_of(archives.value_or(std::vector<backup::Archive>()), catalogue.failure_of(where));
-    const WallTime at = std::max(backup::next_run(entry.times, now, past, backup::system_offset), entry.not_before);
-    const Duration wait = std::chrono::duration_cast<Duration>(at - now);
+  }
+  std::ranges::sort(archives_, std::greater(), &web::Backup::at);
+  archives_.resize(std::min(archives_.size(), kShown));
+}
+
+Duration BackupSchedule::until_next() {
+  const WallTime now = loop_.wall_now();
+  Duration shortest = kLookAgain;
+  due_ = nullptr;
+  for (Entry& entry : entries_) {
+    if (entry.times.empty() || !entry.fresh) continue;
+    const backup::Past past = backup::past_of(entry.archives, entry.failed ? &*entry.failed : nullptr, now);
+    const WallTime at = backup::next_run(entry.times, now, past, backup::system_offset);
+    const Duration wait = std::max(std::chrono::duration_cast<Duration>(at - now), entry.not_before - loop_.now());
     if (due_ != nullptr && wait >= shortest) continue;
     if (wait < shortest || wait <= 0ns) {
       shortest = wait;
       due_ = &entry;
     }
   }
-  std::ranges::sort(archives_, std::greater(), &web::Backup::at);
-  archives_.resize(std::min(archives_.size(), kShown));
   return shortest;
 }
 
@@ -88,7 +169,7 @@ Task<void> BackupSchedule::run_due() {
     }
   }
   const bool well = exit && exit->kind == supervise::Exit::Kind::kStatus && exit->value == 0;
-  entry.not_before = well ? WallTime() : loop_.wall_now() + backup::kRetry;
+  entry.not_before = well ? Instant{} : loop_.now() + backup::kRetry;
 }
 
 }  // namespace nines::app

@@ -223,17 +223,21 @@ http::Response order_replica(Supervisor& supervisor, std::string_view rest, cons
     return http::error_response(404, "there is no replica \"" + std::string(rest.substr(0, slash)) + "\"",
                                 "no_such_replica");
   if (supervisor.phase() == Phase::kStopping) return http::error_response(409, "the service is going down", "stopping");
+  if (!supervisor.inherited()) return http::error_response(503, "the supervisor is just beginning", "beginning");
   const std::string_view order = slash == std::string_view::npos ? "" : rest.substr(slash + 1);
+  Result<> kept;
   if (order == "stop") {
-    unit->stop(who);
+    kept = unit->stop(who);
   } else if (order == "start") {
-    unit->start(who);
+    kept = unit->start(who);
   } else if (order == "restart") {
-    unit->restart(who);
+    kept = unit->restart(who);
   } else {
     return http::error_response(404, "a replica can be told to start, stop or restart", "no_such_order");
   }
-  return json_response(json::object(), 202);
+  if (kept) return json_response(json::object(), 202);
+  return http::error_response(507, "done, but it would be forgotten at the next start: " + kept.error().text(),
+                              "not_kept");
 }
 
 http::Response answer(Supervisor& supervisor, const http::Request& request) {
@@ -250,6 +254,8 @@ http::Response answer(Supervisor& supervisor, const http::Request& request) {
   if (events) return events_response(supervisor, request.head.query());
   if (path == "/v1/upgrade") return upgrade(supervisor, request.body);
   if (path == "/v1/down") {
+    if (supervisor.phase() == Phase::kLeaving)
+      return http::error_response(503, "another supervisor is taking over: ask again", "succession");
     supervisor.wish_down(who_asks(request.body));
     return json_response(json::object(), 202);
   }

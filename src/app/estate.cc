@@ -40,15 +40,14 @@ Result<Fd> snapshot_of(const config::Config& config) {
   return fd;
 }
 
-// Everything but the replicas, which the supervisor can go on with if they are still what the configuration asks for.
-std::vector<pid_t> worth_keeping(const Service& service) {
+// The replicas, with all they have started, if they are still what the configuration asks for: the supervisor goes on
+// with them.
+Spare worth_keeping(const Service& service) {
   const auto saved = load_state(service.paths.state_file());
   if (!saved || !saved->is_of_this_boot() || saved->fingerprint != fingerprint_of(service)) return {};
-  std::vector<pid_t> keep;
-  for (const supervise::Found& found : find_tagged(service.paths)) {
-    if (found.part != "gateway" && found.part != "keeper" && found.part != "supervisor") keep.push_back(found.pid);
-  }
-  return keep;
+  return [names = replica_names(service.config)](const supervise::Found& found) {
+    return std::ranges::find(names, found.part) != names.end();
+  };
 }
 
 constexpr const char* kNothing = "/dev/null";
@@ -89,9 +88,9 @@ Result<Estate> found_estate(const Service& service, StateLock lock,
                             const std::function<void(const std::string&)>& warn) {
   {
     net::EpollLoop loop;
-    const auto spare = worth_keeping(service);
     // The gateway holds the listening sockets; it may take as long as its requests do.
-    const auto ended = loop.run(end_leftovers(loop, service.paths, spare, service.config.replicas.stop.drain + 2s));
+    const auto ended =
+        loop.run(end_leftovers(loop, service.paths, worth_keeping(service), service.config.replicas.stop.drain + 2s));
     if (ended > 0) {
       warn("ended " + std::to_string(ended) + (ended == 1 ? " process" : " processes") +
            " that an earlier run of this service left behind");

@@ -8,10 +8,15 @@
 #include <fstream>
 #include <sstream>
 
+#include "net/timeout.h"
+
 namespace nines::app {
 namespace {
 
 constexpr std::size_t kDescriptorsMax = 64;
+constexpr Duration kPatience = 10s;  // with who was given the descriptors and does not become the anchor
+
+Task<Result<>> wait_readable(net::FdEvent& event) { co_return co_await event.readable(); }
 
 union Control {
   cmsghdr header;
@@ -71,7 +76,7 @@ Result<Received> receive_descriptors(int connection) {
   message.msg_control = control.bytes;
   message.msg_controllen = sizeof control.bytes;
   const ssize_t size = ::recvmsg(connection, &message, MSG_CMSG_CLOEXEC);
-  if (size == 0) return failure(Code::kRefused, "its anchor lives: there is nothing to take over");
+  if (size == 0) return failure(Code::kRefused, "its anchor lives: or another is taking its place");
   if (size < 0) return failure(os_error(errno, "receive the service's descriptors"));
   for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
     if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
@@ -144,15 +149,22 @@ Task<void> Handover::serve(Fd socket) {
 }
 
 Task<void> Handover::converse(Fd connection) {
-  if (!hooks_.wanted() || !is_same_user(connection.get())) co_return;
+  // One at a time: two would become two anchors.
+  if (busy_ || !hooks_.wanted() || !is_same_user(connection.get())) co_return;
+  struct Busy {
+    explicit Busy(bool& flag) : busy(flag) { busy = true; }
+    ~Busy() { busy = false; }
+    bool& busy;
+  };
+  const Busy busy(busy_);
   net::FdEvent said(loop_, connection.get());
   if (!send_descriptors(connection.get(), hooks_.descriptors())) co_return;
   char byte = 0;
   ssize_t size = 0;
   while ((size = ::recv(connection.get(), &byte, 1, 0)) < 0 && errno == EAGAIN) {
-    if (!co_await said.readable()) co_return;
+    if (!co_await net::within(loop_, kPatience, wait_readable(said))) co_return;
   }
-  if (size != 1 || !hooks_.wanted()) co_return;
+  if (size != 1 || !hooks_.wanted() || ::send(connection.get(), &byte, 1, MSG_NOSIGNAL) != 1) co_return;
   successor_ = std::move(connection);
   hooks_.taken();
 }

@@ -4,7 +4,8 @@
 //   `nines upgrade` or `nines up`            the supervisor
 //        connect ──────────────────────────►  the anchor lives? closes
 //        ◄────────────────── descriptors, pid
-//   becomes the anchor: "here I am" ───────►  leaves its replicas as they are, and exits
+//   becomes the anchor: "here I am" ───────►
+//   ◄──────────────────────────────── "yes"   leaves its replicas as they are, and exits
 //   end of file ◄───────────────────────────
 //   starts the next supervisor, which adopts what runs
 //
@@ -43,6 +44,7 @@ class Handover {
 
   net::EpollLoop& loop_;
   Hooks hooks_;
+  bool busy_ = false;
   Fd successor_;  // stays open until this process has ended: its end is what the new anchor waits for
   TaskGroup tasks_;
 };

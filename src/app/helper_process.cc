@@ -68,7 +68,7 @@ Task<void> HelperProcess::run() {
   }
   escalation_.cancel();
   co_await escalation_.join();
-  leaving_.cancel();
+  if (let_go_) leaving_.cancel();
   co_await leaving_.join();
 }
 
@@ -97,6 +97,15 @@ Task<std::optional<supervise::Exit>> HelperProcess::end_of(supervise::Process& p
 }
 
 Task<void> HelperProcess::leave(supervise::Process process, Duration patience) {
+  struct Listed {
+    Listed(std::vector<supervise::Process*>& all, supervise::Process& one) : list(all), process(&one) {
+      list.push_back(process);
+    }
+    ~Listed() { std::erase(list, process); }
+    std::vector<supervise::Process*>& list;
+    supervise::Process* process;
+  };
+  const Listed listed(left_, process);
   net::FdEvent ended(loop_, process.pidfd());
   if (!co_await net::within(loop_, patience, wait_readable(ended))) {
     if ((co_await current_scope())->cancelled()) co_return;
@@ -128,7 +137,7 @@ void HelperProcess::see_off(supervise::Process process, Duration patience) {
 }
 
 void HelperProcess::let_go() {
-  stopping_ = true;
+  stopping_ = let_go_ = true;
   pause_.cancel();
   if (present_) present_->cancel();
   leaving_.cancel();
@@ -138,6 +147,7 @@ void HelperProcess::stop(Duration patience) {
   if (stopping_) return;
   stopping_ = true;
   pause_.cancel();
+  for (supervise::Process* const process : left_) (void)process->signal(SIGTERM);
   if (!process_) return;
   (void)process_->signal(SIGTERM);
   escalation_.start(escalate(patience));
@@ -150,6 +160,7 @@ Task<void> HelperProcess::escalate(Duration patience) {
 void HelperProcess::kill() {
   stopping_ = true;
   pause_.cancel();
+  for (supervise::Process* const process : left_) (void)process->signal(SIGKILL);
   if (process_) (void)process_->signal(SIGKILL);
 }
 

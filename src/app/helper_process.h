@@ -75,6 +75,8 @@ class HelperProcess {
   std::optional<CancelScope> present_;  // the wait for the end of the present process
   TaskGroup escalation_;
   TaskGroup leaving_;
+  std::vector<supervise::Process*> left_;  // what leaving_ waits for
+  bool let_go_ = false;
 };
 
 }  // namespace nines::app

@@ -1,5 +1,6 @@
 #include "app/replica_unit.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -58,27 +59,35 @@ Result<> ReplicaUnit::begin(Inheritance inheritance) {
   incarnation_ = before.incarnation;
   routes_version_ = table_.header.routes_version;
   const bool has_process = inheritance.process || inheritance.exit_due;
+  // Of a process that the book does not know, it knows nothing: not since when it runs, not whether it listens.
+  const bool other = inheritance.process && inheritance.process->incarnation != before.incarnation;
+  const Instant now = loop_.now();
+  spawned_ = other ? began_at(inheritance.process->start_time) : Instant{Duration(before.spawned_ns)};
+  since_ = other ? spawned_ : Instant{Duration(before.since_ns)};
   if (before.incarnation != 0 || before.held != 0 || has_process) {
-    machine_.resume({.state = static_cast<State>(before.state),
+    machine_.resume({.state = other ? State::kStarting : static_cast<State>(before.state),
                      .wanted = before.held == 0,
-                     .ordered = before.ordered != 0,
-                     .listening = before.listening != 0,
+                     .ordered = !other && before.ordered != 0,
+                     .listening = !other && before.listening != 0,
                      .crashes_in_row = static_cast<int>(before.crashes_in_row),
                      .restarts = before.restarts,
-                     .spawned = Instant{Duration(before.spawned_ns)},
-                     .since = Instant{Duration(before.since_ns)}},
-                    has_process, loop_.now());
-    since_ = Instant{Duration(before.since_ns)};
-    spawned_ = Instant{Duration(before.spawned_ns)};
+                     .spawned = spawned_,
+                     .since = since_},
+                    has_process, now);
     published_ = machine_.state();
   }
   const std::string fifo = options_.paths.replica_fifo(options_.name);
-  if (auto made = supervise::open_log_fifo(fifo); !made) return failure(std::move(made.error()));
+  const auto made = supervise::open_log_fifo(fifo);
   // The one that the process writes to: another than RUN's, if RUN was removed and made anew since.
-  auto writer =
-      inheritance.process ? supervise::open_log_fifo_writer_of(inheritance.process->pid) : failure(Code::kNotFound, "");
-  if (!writer) writer = supervise::open_log_fifo_writer(fifo);
-  if (!writer) return failure(std::move(writer.error()));
+  auto writer = inheritance.process ? supervise::open_log_fifo_writer_of(inheritance.process->pid, fifo)
+                                    : failure(Code::kNotFound, "");
+  if (!writer) writer = made ? supervise::open_log_fifo_writer(fifo) : failure(made.error());
+  if (!writer) {
+    // A service that runs is not ended for want of a log.
+    if (!has_process && before.incarnation == 0) return failure(std::move(writer.error()));
+    owner_.warn(options_.name + " writes no log: " + writer.error().text());
+    writer = Fd(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  }
   log_ = std::move(*writer);
   if (inheritance.process) {
     adopt(*inheritance.process, before);
@@ -115,7 +124,6 @@ void ReplicaUnit::adopt(const supervise::Found& found, const plane::Route& befor
   if (port_ != 0) owner_.claim_port(port_);
   ipv6_ = same && before.ipv6 != 0;
   listening_ = same && before.listening != 0;
-  if (!same || before.spawned_ns == 0) spawned_ = began_at(found.start_time);
   process_.emplace(std::move(*process));
   note(EventKind::kAdopted, pid());
   tasks_.start(await_exit());
@@ -312,29 +320,31 @@ bool ReplicaUnit::nothing_in_flight() const {
   return known && plane::total(table_.observed[options_.slot].in_flight) == 0;
 }
 
-void ReplicaUnit::stop(const std::string& who) {
+Result<> ReplicaUnit::stop(const std::string& who) {
   held_by_ = who;
-  owner_.changed(true);
+  auto kept = owner_.changed(true);
   note(EventKind::kStopWished, pid(), who);
   machine_.stop(loop_.now());
   step();
+  return kept;
 }
-void ReplicaUnit::start(const std::string& who) {
-  release(EventKind::kStartWished, who);
+Result<> ReplicaUnit::start(const std::string& who) {
+  auto kept = release(EventKind::kStartWished, who);
   machine_.start(loop_.now());
   step();
+  return kept;
 }
-void ReplicaUnit::restart(const std::string& who) {
-  release(EventKind::kRestartWished, who);
+Result<> ReplicaUnit::restart(const std::string& who) {
+  auto kept = release(EventKind::kRestartWished, who);
   machine_.restart(loop_.now());
   step();
+  return kept;
 }
-void ReplicaUnit::release(plane::EventKind wish, const std::string& who) {
-  if (!held_by_.empty()) {
-    held_by_.clear();
-    owner_.changed(true);
-  }
+Result<> ReplicaUnit::release(plane::EventKind wish, const std::string& who) {
+  const bool held = !held_by_.empty();
+  held_by_.clear();
   note(wish, pid(), who);
+  return held ? owner_.changed(true) : Result<>();
 }
 void ReplicaUnit::do_not_start() {
   machine_.stop(loop_.now());
@@ -385,7 +395,7 @@ void ReplicaUnit::publish() {
   table_.routes[options_.slot].store(route);
   routes_version_ = table_.header.routes_version.fetch_add(1) + 1;
   owner_.routes_changed();
-  owner_.changed(false);
+  (void)owner_.changed(false);
 }
 
 void ReplicaUnit::note(EventKind kind, pid_t pid, std::string_view text, std::int64_t a, std::int64_t b) {

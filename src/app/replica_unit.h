@@ -32,7 +32,8 @@ class ReplicaUnit final : private net::Timer {
     virtual void spawn_failed(const Error& error) = 0;
     virtual void never_ready_in_time(bool listened) = 0;  // killed at the startup deadline
     virtual double jitter() = 0;                          // uniform in [0, 1)
-    virtual void changed(bool durably) = 0;               // what a successor must know; durably: a person's wish
+    // What a successor must know. `wished`: a person's wish, on the disk on return; an error: it is not.
+    virtual Result<> changed(bool wished) = 0;
     virtual bool is_recorded(std::uint16_t replica, std::uint64_t incarnation) = 0;  // its exit is in the log
     // How a process ended that is no child of ours: from the anchor, or unknown when nobody can say.
     virtual Task<supervise::Exit> obituary(pid_t pid, Instant since) = 0;
@@ -63,9 +64,10 @@ class ReplicaUnit final : private net::Timer {
   // The gateway's verdict on it, or how much is in flight on it, may have changed.
   void look();
 
-  void stop(const std::string& who);
-  void start(const std::string& who);
-  void restart(const std::string& who);
+  // A person's wishes; an error: they hold, but would not outlive this supervisor.
+  Result<> stop(const std::string& who);
+  Result<> start(const std::string& who);
+  Result<> restart(const std::string& who);
   // The service goes down: what waits for its next start is not started.
   void do_not_start();
   // Nobody routes to it any more: no need to wait for the gateway.
@@ -98,7 +100,7 @@ class ReplicaUnit final : private net::Timer {
   void died_unseen(const plane::Route& before);
   Task<void> find_exit(plane::Route before);
   void ended(const supervise::Exit& exit, bool in_the_log);
-  void release(plane::EventKind wish, const std::string& who);
+  Result<> release(plane::EventKind wish, const std::string& who);
   void adopt(const supervise::Found& found, const plane::Route& before);
   void publish();
   void note(plane::EventKind kind, pid_t pid, std::string_view text = "", std::int64_t a = 0, std::int64_t b = 0);

@@ -25,14 +25,16 @@ Result<std::unique_ptr<net::Listener>> open_control_socket(Supervisor& superviso
   return socket;
 }
 
-// A logout removes /run/user/UID, with the run folder of a service that goes on: then it is made anew.
-Task<void> keep_socket(Supervisor& supervisor, http::Server& control) {
+// A logout removes /run/user/UID, with the run folder of a service that goes on: then it is made anew, as soon as that
+// can be done.
+Task<void> keep_socket(Supervisor& supervisor, http::Server& control, bool serving) {
   const Paths& paths = supervisor.service().paths;
   while (co_await supervisor.loop().sleep(1s)) {
-    if (::access(paths.control_socket().c_str(), F_OK) == 0 || !make_folders(paths)) continue;
+    if ((serving && ::access(paths.control_socket().c_str(), F_OK) == 0) || !make_folders(paths)) continue;
     auto socket = open_control_socket(supervisor);
     if (!socket) continue;
     control.serve(std::move(*socket));
+    serving = true;
     supervisor.run_folder_is_new();
   }
 }
@@ -40,10 +42,10 @@ Task<void> keep_socket(Supervisor& supervisor, http::Server& control) {
 Task<Outcome> run_with_control(Supervisor& supervisor, std::unique_ptr<net::Listener> socket) {
   http::Server control(supervisor.loop(), control_handler(supervisor),
                        {.body_bytes = 64 * 1024, .connections = 64, .keep_alive = 5s});
-  co_await supervisor.inherit();
-  control.serve(std::move(socket));
+  co_await supervisor.inherit();  // before anybody can wish something
   TaskGroup watching;
-  watching.start(keep_socket(supervisor, control));
+  watching.start(keep_socket(supervisor, control, socket != nullptr));
+  if (socket) control.serve(std::move(socket));
   Outcome outcome = co_await supervisor.run();
   watching.cancel();
   co_await watching.join();
@@ -52,11 +54,16 @@ Task<Outcome> run_with_control(Supervisor& supervisor, std::unique_ptr<net::List
 }
 
 Outcome supervise(const Service& service, plane::Plane table, std::size_t listeners, const Listener& listener) {
-  if (auto made = make_folders(service.paths); !made) return failed(made.error());
+  // A service that was up goes on without a control socket, until there can be one again.
+  const bool was_up = table->header.announced != 0;
+  const auto made = make_folders(service.paths);
+  if (!made && !was_up) return failed(made.error());
   Supervisor supervisor(service, listener, std::move(table), listeners);
-  auto socket = open_control_socket(supervisor);
-  if (!socket) return failed(socket.error());
-  return supervisor.loop().run(run_with_control(supervisor, std::move(*socket)));
+  auto socket = made ? open_control_socket(supervisor) : failure(made.error());
+  if (!socket && !was_up) return failed(socket.error());
+  if (!socket) listener.warning("nobody can reach the supervisor: " + socket.error().text() + "; trying again");
+  return supervisor.loop().run(
+      run_with_control(supervisor, socket ? std::move(*socket) : std::unique_ptr<net::Listener>()));
 }
 
 }  // namespace

@@ -19,11 +19,8 @@ namespace json = boost::json;
 
 constexpr std::uint64_t kVersion = 1;
 
-json::object to_json(const SavedReplica& replica) {
-  const plane::Route& r = replica.route;
+json::object to_json(const plane::Route& r) {
   return {{"name", r.name},
-          {"held", r.held != 0},
-          {"held_by", replica.held_by},
           {"incarnation", r.incarnation},
           {"pid", r.pid},
           {"start_time", r.start_time},
@@ -39,11 +36,9 @@ json::object to_json(const SavedReplica& replica) {
 }
 
 // Throws what Boost.JSON throws when a key is missing or of another type: the file is torn then, whatever it says.
-SavedReplica replica_of(const json::object& o) {
-  SavedReplica replica{.route = {}, .held_by = std::string(o.at("held_by").as_string())};
-  plane::Route& r = replica.route;
+plane::Route replica_of(const json::object& o) {
+  plane::Route r;
   plane::set_field(r.name, std::string(o.at("name").as_string()));
-  r.held = o.at("held").as_bool() ? 1 : 0;
   r.incarnation = o.at("incarnation").to_number<std::uint64_t>();
   r.pid = o.at("pid").to_number<std::uint32_t>();
   r.start_time = o.at("start_time").to_number<std::uint64_t>();
@@ -56,7 +51,7 @@ SavedReplica replica_of(const json::object& o) {
   r.crashes_in_row = o.at("crashes_in_row").to_number<std::uint32_t>();
   r.since_ns = o.at("since_ns").to_number<std::int64_t>();
   r.spawned_ns = o.at("spawned_ns").to_number<std::int64_t>();
-  return replica;
+  return r;
 }
 
 Result<SavedState> parse(const std::string& text, const std::string& path) try {
@@ -84,6 +79,27 @@ bool write_all(int fd, std::string_view text) {
   return true;
 }
 
+Result<std::string> read(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return failure(Code::kNotFound, "there is no " + path);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+// By a rename. `durable`: on the disk when this returns.
+Result<> replace(const std::string& path, const json::object& content, bool durable) {
+  const std::string fresh = path + ".new";
+  const Fd file(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640));
+  if (!file || !write_all(file.get(), json::serialize(content) + "\n") || (durable && ::fsync(file.get()) != 0) ||
+      ::rename(fresh.c_str(), path.c_str()) != 0)
+    return failure(os_error(errno, "write " + path));
+  if (!durable) return {};
+  const Fd folder(::open(std::filesystem::path(path).parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder || ::fsync(folder.get()) != 0) return failure(os_error(errno, "write " + path + " to the disk"));
+  return {};
+}
+
 // FNV-1a: nobody gains by a collision, since the configuration is the user's own.
 std::string hash(std::string_view text) {
   std::uint64_t value = 0xcbf29ce484222325;
@@ -105,9 +121,9 @@ std::string this_boot() {
 
 bool SavedState::is_of_this_boot() const { return boot_id == this_boot() && !boot_id.empty(); }
 
-const SavedReplica* SavedState::find(std::string_view name) const {
-  for (const SavedReplica& replica : replicas) {
-    if (replica.route.name == name) return &replica;
+const plane::Route* SavedState::find(std::string_view name) const {
+  for (const plane::Route& replica : replicas) {
+    if (replica.name == name) return &replica;
   }
   return nullptr;
 }
@@ -120,31 +136,40 @@ std::string fingerprint_of(const Service& service) {
 }
 
 Result<SavedState> load_state(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return failure(Code::kNotFound, "there is no " + path);
-  std::stringstream text;
-  text << file.rdbuf();
-  return parse(text.str(), path);
+  const auto text = read(path);
+  return text ? parse(*text, path) : failure(text.error());
 }
 
-Result<> save_state(const std::string& path, const SavedState& state, bool durable) {
+Result<> save_state(const std::string& path, const SavedState& state) {
   json::array replicas;
-  for (const SavedReplica& replica : state.replicas) replicas.push_back(to_json(replica));
-  const std::string text = json::serialize(json::object{{"version", kVersion},
-                                                        {"boot_id", state.boot_id},
-                                                        {"fingerprint", state.fingerprint},
-                                                        {"next_incarnation", state.next_incarnation},
-                                                        {"replicas", std::move(replicas)}}) +
-                           "\n";
-  const std::string fresh = path + ".new";
-  const Fd file(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640));
-  if (!file || !write_all(file.get(), text) || (durable && ::fsync(file.get()) != 0) ||
-      ::rename(fresh.c_str(), path.c_str()) != 0)
-    return failure(os_error(errno, "write " + path));
-  if (!durable) return {};
-  const Fd folder(::open(std::filesystem::path(path).parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!folder || ::fsync(folder.get()) != 0) return failure(os_error(errno, "write " + path + " to the disk"));
-  return {};
+  for (const plane::Route& replica : state.replicas) replicas.push_back(to_json(replica));
+  return replace(path,
+                 json::object{{"version", kVersion},
+                              {"boot_id", state.boot_id},
+                              {"fingerprint", state.fingerprint},
+                              {"next_incarnation", state.next_incarnation},
+                              {"replicas", std::move(replicas)}},
+                 false);
+}
+
+std::optional<std::map<std::string, std::string>> load_held(const std::string& path) {
+  const auto text = read(path);
+  if (!text) return std::nullopt;
+  boost::system::error_code bad;
+  const json::value value = json::parse(*text, bad);
+  if (bad || !value.is_object()) return std::nullopt;
+  std::map<std::string, std::string> held;
+  for (const auto& [name, who] : value.as_object()) {
+    if (!who.is_string()) return std::nullopt;
+    held[name] = who.as_string();
+  }
+  return held;
+}
+
+Result<> save_held(const std::string& path, const std::map<std::string, std::string>& held) {
+  json::object object;
+  for (const auto& [name, who] : held) object[name] = who;
+  return replace(path, object, true);
 }
 
 }  // namespace nines::app

@@ -202,8 +202,10 @@ Task<Outcome> Supervisor::run() {
   phase_ == Phase::kStopping ? co_await shut_down() : co_await leave();
   co_await helpers.join();
   // What left its replica's session, and so escaped the end of its group.
-  const pid_t spare[] = {anchor_};
-  if (phase_ == Phase::kStopping) (void)co_await end_leftovers(loop_, service_.paths, spare);
+  if (phase_ == Phase::kStopping) {
+    const auto spare = [this](const supervise::Found& found) { return found.pid == anchor_; };
+    (void)co_await end_leftovers(loop_, service_.paths, spare);
+  }
   co_await handover_.close();
   tasks_.cancel();
   co_await tasks_.join();
@@ -219,9 +221,10 @@ Task<Outcome> Supervisor::run() {
 Task<void> Supervisor::inherit() {
   plane::Header& header = table_->header;
   anchor_ = static_cast<pid_t>(table_->anchor.load().value_or(plane::Part{}).pid);
+  const auto self = supervise::read_process_stat(::getpid());
   table_->supervisor.store({.pid = static_cast<std::uint32_t>(::getpid()),
                             .starts = table_->supervisor.load().value_or(plane::Part{}).starts,
-                            .start_time = supervise::read_process_stat(::getpid())->start_time,
+                            .start_time = self ? self->start_time : 0,
                             .since_ns = loop_.now().since_boot.count()});
   // The table is new and the service is not: that it is up has been said, and asked, long ago.
   if (plane::ForeignTable::attach(Fd(::fcntl(kOldPlane, F_DUPFD_CLOEXEC, 3)))) header.announced = 1;
@@ -252,23 +255,26 @@ Task<void> Supervisor::inherit() {
   header.next_incarnation = std::max(header.next_incarnation.load(), plan.incarnations + 1);
   std::vector<supervise::Found> end;
   for (const supervise::Found& process : plan.end) {
-    // A gateway that was asked to leave and still finishes its requests.
-    auto leaving = process.part == "gateway" ? supervise::Process::adopt(process.pid, process.start_time)
-                                             : failure(Code::kNotFound, "");
-    if (leaving) {
-      gateway_epochs_[process.pid] = process.incarnation;
-      (void)leaving->signal(SIGUSR1);
-      gateway_.see_off(std::move(*leaving), service_.config.replicas.stop.drain + 5s);
-    } else {
-      end.push_back(process);
-    }
+    if (process.part == "gateway" && see_off_gateway(process)) continue;
+    end.push_back(process);
   }
   co_await end_tagged(loop_, service_.paths, end, 0ns);
+  // One of these may have started another meanwhile.
+  for (const supervise::Found& process : end) {
+    const bool adopted = std::ranges::any_of(plan.parts, [&](const supervise::Adoption& part) {
+      return part.process && part.process->part == process.part && part.process->incarnation == process.incarnation;
+    });
+    if (!adopted) co_await end_followers(process.part, process.incarnation);
+  }
   for (std::size_t i = 0; i < replicas_.size(); ++i) {
     book[i].process = std::move(plan.parts[i].process);
     book[i].exit_due = plan.parts[i].exit_due;
   }
-  const supervise::Adoption &gateway = plan.parts[replicas_.size()], &keeper = plan.parts[replicas_.size() + 1];
+  supervise::Adoption &gateway = plan.parts[replicas_.size()], &keeper = plan.parts[replicas_.size() + 1];
+  if (gateway.process && gateway.process->incarnation < header.gateway_epoch) {
+    see_off_gateway(*gateway.process);  // the present one has just died; this one was leaving before
+    gateway.process.reset();
+  }
   if (gateway.process) {
     header.gateway_epoch = std::max(header.gateway_epoch.load(), gateway.process->incarnation);
     gateway_epochs_[gateway.process->pid] = gateway.process->incarnation;
@@ -277,16 +283,31 @@ Task<void> Supervisor::inherit() {
   gateway_.inherit(gateway);
   keeper_.inherit(keeper);
   note({.kind = EventKind::kSupervisorStarted, .pid = static_cast<std::uint32_t>(::getpid())});
+  if (header.ever_ready != 0) fleet_.on_ready();  // first: whatever fails from here on, the service is not given up
   for (std::size_t i = 0; i < replicas_.size(); ++i) {
+    if (!book[i].held_by.empty() && first) {
+      warn(replicas_[i]->name() + " stays stopped, as " + book[i].held_by + " wished; `nines start " +
+           replicas_[i]->name() + "` starts it");
+    }
     if (auto begun = replicas_[i]->begin(std::move(book[i])); !begun) {
       last_error_ = begun.error().text();
       verdict_ = {supervise::Outcome::kGaveUp, supervise::Reason::kCannotExecute, 1};
       wish_down("nines");
     }
   }
-  changed(false);  // the file may be damaged, or of another boot
+  inherited_ = true;
+  (void)changed(false);  // the file may be damaged, or of another boot
   if (header.stopping != 0) wish_down("whoever asked the supervisor before");
-  if (header.ever_ready != 0) fleet_.on_ready();
+}
+
+// One that was asked to leave and still finishes its requests. False: it is gone.
+bool Supervisor::see_off_gateway(const supervise::Found& found) {
+  auto leaving = supervise::Process::adopt(found.pid, found.start_time);
+  if (!leaving) return false;
+  gateway_epochs_[found.pid] = found.incarnation;
+  (void)leaving->signal(SIGUSR1);
+  gateway_.see_off(std::move(*leaving), service_.config.replicas.stop.drain + 5s);
+  return true;
 }
 
 // The shared table knows best. What it does not have, after a change of layout or the death of everybody, is in the
@@ -300,18 +321,23 @@ std::vector<ReplicaUnit::Inheritance> Supervisor::read_book() {
     auto& next = table_->header.next_incarnation;
     next = std::max(next.load(), saved->next_incarnation);
   }
+  const auto held = load_held(service_.paths.held_file());
   std::vector<ReplicaUnit::Inheritance> book;
   for (std::size_t i = 0; i < replicas_.size(); ++i) {
     ReplicaUnit::Inheritance inheritance{};
-    const SavedReplica* const past = saved ? saved->find(replicas_[i]->name()) : nullptr;
+    const plane::Route* const past = current ? saved->find(replicas_[i]->name()) : nullptr;
     if (const auto route = table_->routes[i].load(); route && route->name[0] != '\0') {
       inheritance.route = *route;
     } else if (past != nullptr) {
-      if (current) inheritance.route = past->route;
-      inheritance.route.held = past->route.held;
+      inheritance.route = *past;
     }
-    if (past != nullptr && inheritance.route.held != 0) inheritance.held_by = past->held_by;
-    if (inheritance.route.held != 0 && inheritance.held_by.empty()) inheritance.held_by = "a person";
+    if (held) {
+      const auto who = held->find(replicas_[i]->name());
+      if (who != held->end()) inheritance.held_by = who->second;
+    } else if (inheritance.route.held != 0) {
+      inheritance.held_by = "a person";  // whose name was in a file that is lost
+    }
+    inheritance.route.held = inheritance.held_by.empty() ? 0 : 1;
     book.push_back(std::move(inheritance));
   }
   return book;
@@ -393,25 +419,38 @@ Task<supervise::Exit> Supervisor::obituary(pid_t pid, Instant since) {
 }
 
 Task<void> Supervisor::end_followers(const std::string& part, std::uint64_t incarnation) {
-  auto found = find_tagged(service_.paths);
-  std::erase_if(found, [&](const auto& f) { return f.part != part || f.incarnation != incarnation; });
-  co_await end_tagged(loop_, service_.paths, found, 0ns);
+  for (int round = 0; round < 5; ++round) {  // one may have started another
+    auto found = find_tagged(service_.paths);
+    std::erase_if(found, [&](const auto& f) { return f.part != part || f.incarnation != incarnation; });
+    if (found.empty()) co_return;
+    co_await end_tagged(loop_, service_.paths, found, 0ns);
+  }
 }
 
 bool Supervisor::is_recorded(std::uint16_t replica, std::uint64_t incarnation) {
   return events_.has_exit_of(replica, incarnation);
 }
 
-void Supervisor::changed(bool durably) {
+Result<> Supervisor::changed(bool wished) {
+  if (!inherited_) return {};  // what we have not begun is still in the book of the one before
+  Result<> kept;
+  if (wished) {
+    std::map<std::string, std::string> held;
+    for (const auto& replica : replicas_) {
+      if (!replica->held_by().empty()) held[replica->name()] = replica->held_by();
+    }
+    kept = save_held(service_.paths.held_file(), held);
+  }
   SavedState state{.boot_id = this_boot(),
                    .fingerprint = fingerprint_of(service_),
                    .next_incarnation = table_->header.next_incarnation,
                    .replicas = {}};
-  for (const auto& replica : replicas_) state.replicas.push_back({replica->route(), replica->held_by()});
-  const auto saved = save_state(service_.paths.state_file(), state, durably);
+  for (const auto& replica : replicas_) state.replicas.push_back(replica->route());
+  const auto saved = save_state(service_.paths.state_file(), state);
   // Serving goes on without it. Said once, until it works again.
   if (!saved && state_problem_.empty()) warn(saved.error().text());
   state_problem_ = saved ? "" : saved.error().text();
+  return kept;
 }
 
 std::vector<std::string> Supervisor::problems() const {
@@ -452,7 +491,7 @@ Task<void> Supervisor::leave() {
     net::Doorbell::ring(kBellToKeeper);
     if (!co_await loop_.sleep(5ms)) break;
   }
-  changed(false);
+  (void)changed(false);
   gateway_.let_go();
   keeper_.let_go();
 }
@@ -474,7 +513,9 @@ Task<void> Supervisor::hear_signals() {
   net::Signals signals(loop_, {SIGINT, SIGTERM, SIGHUP});
   while (const auto signal = co_await signals.next()) {
     if (*signal == SIGHUP) continue;  // a closed terminal ends nothing
-    if (phase_ == Phase::kStopping) hurry();
+    // systemd sends its SIGTERM to us and, through the anchor, once more: only a person's second one hurries.
+    const bool counts = anchor_gone_ || signals.sender() == anchor_;
+    if (counts && std::exchange(signalled_, true) && phase_ == Phase::kStopping) hurry();
     wish_down(*signal == SIGINT ? "Ctrl-C" : "SIGTERM");
   }
 }
@@ -541,7 +582,7 @@ Task<void> Supervisor::shut_down() {
   // Refused from now on, rather than left waiting: also at the gateway, which holds the same sockets.
   for (const int socket : listeners_) ::shutdown(socket, SHUT_RDWR);
   gateway_.stop(patience);
-  while (gateway_.pid() != 0) (void)co_await wait_for(changed_, Instant::never());
+  while (gateway_.pid() != 0 || gateway_.leaving()) (void)co_await wait_for(changed_, Instant::never());
   for (const auto& replica : replicas_) replica->stop_without_drain();
   const auto all_stopped = [&] {
     return std::all_of(replicas_.begin(), replicas_.end(), [](const auto& r) { return r->stopped(); });

@@ -54,6 +54,7 @@ class Supervisor final : private ReplicaUnit::Owner {
   // Somebody removed the run folder, and it was made again: what else was in it is needed too.
   void run_folder_is_new();
   ReplicaUnit* find(std::string_view name);
+  bool inherited() const { return inherited_; }
   void note(plane::Event event) override;
 
   const Service& service() const { return service_; }
@@ -82,7 +83,7 @@ class Supervisor final : private ReplicaUnit::Owner {
   void spawn_failed(const Error& error) override;
   void never_ready_in_time(bool listened) override;
   double jitter() override { return random_.unit(); }
-  void changed(bool durably) override;
+  Result<> changed(bool wished) override;
   bool is_recorded(std::uint16_t replica, std::uint64_t incarnation) override;
   Task<supervise::Exit> obituary(pid_t pid, Instant since) override;
   Task<void> end_followers(const std::string& part, std::uint64_t incarnation) override;
@@ -98,6 +99,7 @@ class Supervisor final : private ReplicaUnit::Owner {
   Task<void> leave();
   Task<void> room_by_gateway(pid_t pid);
   Task<void> gone(pid_t pid);
+  bool see_off_gateway(const supervise::Found& found);
   void clear_gauges_of(pid_t gateway);
   void renew_helpers();
   void judge();
@@ -134,6 +136,8 @@ class Supervisor final : private ReplicaUnit::Owner {
   std::map<pid_t, std::uint64_t> gateway_epochs_;  // of those that run
   pid_t anchor_ = 0;
   bool anchor_gone_ = false;
+  bool inherited_ = false;     // what the supervisor before knew has been taken over
+  bool signalled_ = false;     // a person has asked us to end
   std::string state_problem_;  // why the state file cannot be written
   bool listened_ = false;      // some replica that was not ready in time did listen
   std::string last_error_;     // of a spawn, for the message when nothing can be started

@@ -1,6 +1,7 @@
 #include "app/tagged.h"
 
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -17,13 +18,34 @@
 namespace nines::app {
 namespace {
 
-std::string prefix_of(const Paths& paths) { return std::filesystem::path(paths.run).filename().string() + "/"; }
+// By the hash alone: where RUN is depends on the environment, which is another one under cron.
+std::string prefix_of(const Paths& paths) {
+  const std::string name = std::filesystem::path(paths.run).filename().string();
+  return "nines-" + name.substr(name.rfind('-') + 1) + "/";
+}
 
-std::string tag_of(pid_t pid) {
+std::string read_environment(pid_t pid) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/environ", std::ios::binary);
   std::stringstream text;
   text << file.rdbuf();
-  const std::string environment = text.str();
+  return text.str();
+}
+
+// Inside execve(2), between two programs, a process has no environment. Of the children of ours, and those that our
+// anchor got from the supervisor before us, none may be missed because of that.
+bool may_be_between_programs(pid_t pid) {
+  const auto stat = supervise::read_process_stat(pid);
+  return stat && !stat->dead() && (stat->parent == ::getpid() || stat->parent == ::getppid());
+}
+
+std::string tag_of(pid_t pid) {
+  constexpr int kTries = 100;  // there are programs without any environment
+  constexpr timespec kPause{.tv_sec = 0, .tv_nsec = 1'000'000};
+  std::string environment = read_environment(pid);
+  for (int i = 0; environment.empty() && i < kTries && may_be_between_programs(pid); ++i) {
+    ::nanosleep(&kPause, nullptr);
+    environment = read_environment(pid);
+  }
   const std::string name = "NINES_TAG=";
   for (std::size_t at = 0; at < environment.size();) {
     const std::string_view variable = std::string_view(environment).substr(at, environment.find('\0', at) - at);
@@ -74,7 +96,8 @@ Task<Result<>> wait_until_gone(net::EpollLoop& loop, int pidfd) {
 Task<void> end_one(net::EpollLoop& loop, std::string prefix, supervise::Found found, Duration patience) {
   const Fd process(static_cast<int>(::syscall(SYS_pidfd_open, found.pid, 0)));
   // The pid may have been used again before we held it fast, so look once more.
-  if (!process || look_at(found.pid, prefix) != found) co_return;
+  const auto now = look_at(found.pid, prefix);
+  if (!process || !now || now->start_time != found.start_time) co_return;
   send(process, patience > 0ns ? SIGTERM : SIGKILL);
   send(process, SIGCONT);
   if (patience > 0ns && (co_await net::within(loop, patience, wait_until_gone(loop, process.get()))).has_value())
@@ -108,12 +131,11 @@ Task<void> end_tagged(net::EpollLoop& loop, const Paths& paths, std::span<const 
   co_await ending.join();
 }
 
-Task<std::size_t> end_leftovers(net::EpollLoop& loop, const Paths& paths, std::span<const pid_t> spare,
-                                Duration patience) {
+Task<std::size_t> end_leftovers(net::EpollLoop& loop, const Paths& paths, Spare spare, Duration patience) {
   std::size_t ended = 0;
   for (int round = 0; round < 5; ++round) {
     auto left = find_tagged(paths);
-    std::erase_if(left, [&](const auto& found) { return std::ranges::find(spare, found.pid) != spare.end(); });
+    std::erase_if(left, [&](const auto& found) { return spare && spare(found); });
     if (left.empty()) break;
     ended += round == 0 ? left.size() : 0;
     co_await end_tagged(loop, paths, left, round == 0 ? patience : 0ns);

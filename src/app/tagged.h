@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -31,9 +32,10 @@ std::vector<supervise::Found> find_tagged(const Paths& paths);
 Task<void> end_tagged(net::EpollLoop& loop, const Paths& paths, std::span<const supervise::Found> processes,
                       Duration patience);
 
-// All that is left of a service but for these pids; how many there were. Looks again until nothing is left, since one
-// may have started another.
-Task<std::size_t> end_leftovers(net::EpollLoop& loop, const Paths& paths, std::span<const pid_t> spare,
-                                Duration patience = 2s);
+using Spare = std::function<bool(const supervise::Found&)>;
+
+// All that is left of a service, but for what is spared; how many there were. Looks again until nothing is left, since
+// one may have started another.
+Task<std::size_t> end_leftovers(net::EpollLoop& loop, const Paths& paths, Spare spare = {}, Duration patience = 2s);
 
 }  // namespace nines::app

@@ -216,7 +216,8 @@ class Run {
     std::vector<Candidate> candidates;
     for (const Archive& archive : archives) {
       candidates.push_back({.time = archive.time,
-                            .verified = archive.verified(),
+                            // One from the future would be the newest for long, and "within" would count from it.
+                            .verified = archive.verified() && !archive.from_the_future(report_.created),
                             .complete = archive.proof && archive.proof->complete,
                             .ours = !archive.proof || archive.proof->service == plan_.service});
     }
@@ -262,14 +263,25 @@ Result<std::vector<Archive>> list(storage::Destination& destination, const Catal
   return archives;
 }
 
-Past past_of(std::span<const Archive> archives, const Failure* failed) {
+Past past_of(std::span<const Archive> archives, const Failure* failed, WallTime now) {
   Past past;
   // A damaged archive is none; one that is not verified yet was made all the same.
   for (const Archive& archive : archives) {
-    if (!archive.proof || archive.proof->damage.empty()) past.archive = archive.time;
+    const bool damaged = archive.proof && !archive.verified();
+    if (!damaged && !archive.from_the_future(now)) past.archive = archive.time;
   }
   if (failed != nullptr) past.failed_attempt = failed->at;
   return past;
+}
+
+const Archive* newest_of(std::span<const Archive> archives, const std::string& service, WallTime now) {
+  const Archive* newest = nullptr;
+  for (const Archive& archive : archives) {
+    const bool ours = archive.verified() && archive.proof->service == service;
+    if (!ours || archive.from_the_future(now)) continue;
+    if (newest == nullptr || archive.time > newest->time) newest = &archive;
+  }
+  return newest;
 }
 
 Result<Contents> verify(storage::Destination& destination, const std::string& name, const std::string& work) {

@@ -74,6 +74,10 @@ struct Archive {
   WallTime time{};             // of its name
   std::optional<Proof> proof;  // nullopt: not verified yet
   bool verified() const { return proof && proof->damage.empty(); }
+  // Named after a moment that has not come: made while the clock was wrong. It is an archive all the same, but neither
+  // the newest nor a reason to make none.
+  bool from_the_future(WallTime now) const { return time > now + kClockSlack; }
+  static constexpr Duration kClockSlack = 1min;
 };
 
 std::string catalogue_file(const std::string& state);
@@ -81,8 +85,11 @@ std::string catalogue_file(const std::string& state);
 // Oldest first.
 Result<std::vector<Archive>> list(storage::Destination& destination, const Catalogue& catalogue);
 
-// What the schedule wants to know.
-Past past_of(std::span<const Archive> archives, const Failure* failed);
+// What the schedule wants to know; archives from the future count for nothing.
+Past past_of(std::span<const Archive> archives, const Failure* failed, WallTime now);
+
+// What a restore takes where nobody names one: the newest verified archive of this service, or nullptr.
+const Archive* newest_of(std::span<const Archive> archives, const std::string& service, WallTime now);
 
 // Reads an archive completely, and has SQLite check each database in it. Writes the databases below `work`, and removes
 // them. kInvalid: what is wrong with the archive.

@@ -63,7 +63,54 @@ TEST_CASE("backup: the report, the list and the proof") {
   // Without the catalogue it is not verified yet, and no more than that.
   archives = list(*service.destination, {});
   CHECK(!archives->front().proof);
-  CHECK(past_of(*archives, nullptr).archive == time_of(report.archive));
+  CHECK(past_of(*archives, nullptr, report.created).archive == time_of(report.archive));
+}
+
+TEST_CASE("backup: an archive from the future is neither the last one nor the newest") {
+  const WallTime now = *parse_time("2026-11-24T02:00:00.000Z");
+  const auto made = [](WallTime time, const char* service = "test", const char* damage = "") {
+    Archive archive{.object = {.name = archive_name(time)}, .time = time, .proof = Proof{}};
+    archive.proof->service = service;
+    archive.proof->damage = damage;
+    return archive;
+  };
+  const std::vector<Archive> none = {made(now + 61s), made(now + 24h * 365)};
+  CHECK(!past_of(none, nullptr, now).archive);
+  CHECK(newest_of(none, "test", now) == nullptr);
+  // A clock that was set back by a few seconds is no wrong clock.
+  std::vector<Archive> all = {made(now - 25h), made(now - 24h), made(now + 60s), made(now + 61s)};
+  CHECK(past_of(all, nullptr, now).archive == now + 60s);
+  CHECK(newest_of(all, "test", now) == &all[2]);
+  all[2] = made(now + 60s, "test", "cut off");
+  CHECK(past_of(all, nullptr, now).archive == now - 24h);
+  CHECK(newest_of(all, "test", now) == &all[1]);
+  all[1] = made(now - 24h, "other");
+  CHECK(newest_of(all, "test", now) == &all[0]);
+  all[0].proof.reset();
+  CHECK(newest_of(all, "test", now) == nullptr);
+  CHECK(past_of(all, nullptr, now + 61s).archive == now + 61s);
+}
+
+TEST_CASE("backup: a boot with a wrong clock stops no schedule") {
+  const Service service;
+  Plan plan = service.plan();
+  const WallTime now = plan.clock.wall();
+  plan.clock.wall = [now] { return now + 24h * 365; };
+  must_take(plan);
+  plan.clock.wall = [now] { return now; };
+  const auto due = [&] {
+    const auto archives = list(*service.destination, Catalogue::load(catalogue_file(service.state())));
+    REQUIRE(archives);
+    const Minute two{2, 0};
+    return next_run({&two, 1}, now, past_of(*archives, nullptr, now), plan.offset);
+  };
+  CHECK(due() == now);
+  plan.keep = Keep{.within = 30 * 24h};
+  must_take(plan);
+  plan.clock.wall = [now] { return now + 1s; };
+  CHECK(must_take(plan).removed.empty());  // it is not what 30 days are counted from
+  CHECK(due() > now);
+  CHECK(due() <= now + 24h);
 }
 
 TEST_CASE("backup: several in one second have names of their own") {

@@ -90,11 +90,12 @@ int backup_now(const Protected& service, const BackupOptions& options) {
 
 // ---- list ----
 
-json::object archive_json(const std::string& where, const backup::Archive& archive) {
+json::object archive_json(const std::string& where, const backup::Archive& archive, WallTime now) {
   const bool damaged = archive.proof && !archive.verified();
   return {{"archive", where},
           {"time", format_rfc3339(archive.time)},
           {"bytes", archive.object.bytes},
+          {"from_the_future", archive.from_the_future(now)},
           {"verified", archive.verified()},
           {"verified_at", archive.verified() ? json::value(format_rfc3339(archive.proof->at)) : json::value(nullptr)},
           {"sha256", archive.verified() ? json::value(archive.proof->sha256) : json::value(nullptr)},
@@ -110,6 +111,11 @@ std::string state_text(const backup::Archive& archive, const Style& style) {
          (archive.proof->complete ? "" : ", lacks a database");
 }
 
+std::string future_text(const backup::Archive& archive, const Style& style) {
+  if (!archive.from_the_future(style.now)) return "";
+  return style.paint(Colour::kYellow, ", from the future: made while a clock was wrong, and not counted");
+}
+
 int backup_list(const Protected& service, const BackupOptions& options) {
   const auto destinations = choose_destinations(service, options.to);
   if (!destinations) return say(destinations.error());
@@ -122,8 +128,8 @@ int backup_list(const Protected& service, const BackupOptions& options) {
     if (!archives) return say(refuse(kNo, archives.error().text()).error());
     for (const backup::Archive& archive : *archives) {
       const std::string where = destination.storage->where(archive.object.name);
-      all.push_back(archive_json(where, archive));
-      table.row({where, format_bytes(archive.object.bytes), state_text(archive, style)});
+      all.push_back(archive_json(where, archive, style.now));
+      table.row({where, format_bytes(archive.object.bytes), state_text(archive, style) + future_text(archive, style)});
     }
   }
   if (options.json) return say({kDone, json::serialize(json::object{{"archives", std::move(all)}})});

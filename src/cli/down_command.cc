@@ -32,7 +32,8 @@ Task<Answered<Left>> ask_once(net::Loop& loop, const app::Paths& paths) {
   const auto holder = app::holder_of(paths.lock_file());
   // It may have left between our two looks.
   if (!holder) co_return Left::kNothing;
-  if (answer.error().code() == Code::kUnavailable) co_return Left::kToAsk;
+  // Nobody there yet, or one supervisor is taking over from another.
+  if (answer.error().code() == Code::kUnavailable || answer.error().code() == Code::kProtocol) co_return Left::kToAsk;
   co_return std::unexpected(explain(answer.error(), paths, holder));
 }
 

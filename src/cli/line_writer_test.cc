@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
 
 #include "base/fd.h"
 
@@ -19,13 +20,19 @@ struct Pipe {
     read.reset(ends[0]);
     write.reset(ends[1]);
   }
+  // Until nobody has the other end open any more.
   std::string rest() {
     write.reset();
     std::string text;
-    std::array<char, 65536> buffer;
-    for (ssize_t n = 0; (n = ::read(read.get(), buffer.data(), buffer.size())) > 0;)
-      text.append(buffer.data(), static_cast<std::size_t>(n));
+    while (read_into(text)) {
+    }
     return text;
+  }
+  bool read_into(std::string& text) {
+    std::array<char, 65536> buffer;
+    const ssize_t n = ::read(read.get(), buffer.data(), buffer.size());
+    if (n > 0) text.append(buffer.data(), static_cast<std::size_t>(n));
+    return n > 0;
   }
   Fd read, write;
 };
@@ -51,15 +58,25 @@ TEST_CASE("line writer: nobody reads, and nobody waits") {
     const std::string line(200, 'x');
     // More than the pipe and the queue hold together: were line() to wait, this would never end.
     for (std::size_t i = 0; i < 3 * LineWriter::kQueueMax; ++i) out.line(line);
-    std::thread reader([&] {
-      std::array<char, 65536> buffer;
-      for (ssize_t n = 0;
-           !text.contains("left out") && (n = ::read(pipe.read.get(), buffer.data(), buffer.size())) > 0;)
-        text.append(buffer.data(), static_cast<std::size_t>(n));
-    });
-    reader.join();
+    while (!text.contains("left out") && pipe.read_into(text)) {
+    }
   }
+  text += pipe.rest();
   CHECK(text.contains(" lines left out: nobody read them\n"));
+}
+
+TEST_CASE("line writer: whoever ends does not wait for a reader") {
+  Pipe pipe;
+  const auto began = std::chrono::steady_clock::now();
+  {
+    LineWriter out(pipe.write.get());
+    for (std::size_t i = 0; i < LineWriter::kQueueMax; ++i) out.line(std::string(200, 'x'));
+  }
+  CHECK(std::chrono::steady_clock::now() - began < LineWriter::kPatience + 5s);
+  // The line at which it hangs is the last one, and then it lets go of the pipe.
+  const std::string text = pipe.rest();
+  CHECK(!text.empty());
+  CHECK(text.size() < LineWriter::kQueueMax * 201);
 }
 
 TEST_CASE("line writer: a reader that leaves is no reason to end") {

@@ -1,3 +1,4 @@
+#include <csignal>
 #include <string>
 #include <vector>
 
@@ -30,5 +31,7 @@ int dispatch(const std::vector<std::string>& words) {
 }  // namespace
 
 int main(int count, char** words) {
+  // Whoever started us may ignore it; then children would be reaped without a word of how they ended.
+  std::signal(SIGCHLD, SIG_DFL);
   return dispatch(std::vector<std::string>(words + (count > 0 ? 1 : 0), words + count));
 }

@@ -8,12 +8,14 @@
 #include <string>
 
 #include "app/lock.h"
+#include "app/state_file.h"
 #include "backup/holders.h"
 #include "backup/names.h"
 #include "backup/restore.h"
 #include "backup/run_lock.h"
 #include "cli/backup_setup.h"
 #include "cli/commands.h"
+#include "cli/restore_plan.h"
 #include "cli/terminal.h"
 #include "http/client.h"
 #include "net/epoll_loop.h"
@@ -34,6 +36,7 @@ struct Restored {
   std::vector<backup::Swapped> swapped;
   backup::Staging staging;
   std::map<std::string, backup::RowCounts> before, after;  // by path, where they could be read
+  std::vector<std::string> still_held;                     // replicas that an interrupted restore stopped
   bool running = false;
   Duration away{0};  // the service
   Duration took{0};
@@ -79,19 +82,23 @@ class Restorer {
     if (service_.destinations.empty())
       return refuse(kWrong, "name the archive with --from FILE: the configuration has no backups");
     const auto catalogue = backup::Catalogue::load(backup::catalogue_file(service_.paths.state));
+    const WallTime now = clock_.wall();
     std::optional<Located> newest;
     std::optional<WallTime> time;
     bool any = false;
     for (const Destination& destination : service_.destinations) {
       const auto archives = backup::list(*destination.storage, catalogue);
       if (!archives) return refuse(kNo, archives.error().text());
+      any = any || !archives->empty();
       for (const backup::Archive& archive : *archives) {
-        any = true;
-        const bool ours = archive.verified() && archive.proof->service == *service_.config.service;
-        if (!ours || (time && archive.time <= *time)) continue;
-        time = archive.time;
-        newest = Located{destination.storage, archive.object};
+        if (!archive.from_the_future(now)) continue;
+        std::fprintf(stderr, "nines: %s is from the future, made while a clock was wrong: left out; --from takes it\n",
+                     destination.storage->where(archive.object.name).c_str());
       }
+      const backup::Archive* const best = backup::newest_of(*archives, *service_.config.service, now);
+      if (best == nullptr || (time && best->time <= *time)) continue;
+      time = best->time;
+      newest = Located{destination.storage, best->object};
     }
     if (newest) return *newest;
     return refuse(kNo,
@@ -144,8 +151,24 @@ class Restorer {
     if (!lock) return refuse(kNo, "nothing was changed: the service is " + lock.error().text());
     done_.stopped = clock_.wall();
     if (auto swapped = swap(backup::stamp_of(done_.stopped)); !swapped) return swapped;
-    // Of a run that was interrupted and whose service has ended since.
-    backup::clear_unfinished(service_.paths.state);
+    // Of a run that was interrupted and whose service has ended since. What it stopped stays stopped, also when the
+    // service is started: until a restore under it, or a person, says otherwise.
+    auto earlier = backup::load_unfinished(service_.paths.state);
+    if (!earlier) return true;
+    if (const auto held = app::load_held(service_.paths.held_file())) {
+      std::erase_if(earlier->stopped, [&](const std::string& name) {
+        const auto who = held->find(name);
+        return who == held->end() || !who->second.starts_with(kRestorer);
+      });
+    }
+    done_.still_held = earlier->stopped;
+    if (earlier->stopped.empty()) {
+      backup::clear_unfinished(service_.paths.state);
+      return true;
+    }
+    earlier->stamp.clear();  // the swap itself is finished: the next restore keeps files under a name of its own
+    if (auto saved = backup::save_unfinished(service_.paths.state, *earlier); !saved)
+      std::fprintf(stderr, "nines: %s\n", saved.error().text().c_str());
     return true;
   }
 
@@ -165,20 +188,18 @@ class Restorer {
     if (!status) return std::unexpected(status.error());
     if (auto checked = refuse_strangers(*status); !checked) return checked;
     backup::Unfinished unfinished{.archive = done_.archive, .stamp = backup::stamp_of(clock_.wall())};
-    if (const auto earlier = backup::load_unfinished(service_.paths.state)) unfinished = *earlier;
-    std::vector<std::string> to_stop;
-    for (const ReplicaStatus& replica : status->replicas) {
-      if (replica.state != "stopped") to_stop.push_back(replica.name);
+    if (const auto earlier = backup::load_unfinished(service_.paths.state)) {
+      unfinished.stopped = earlier->stopped;
+      if (!earlier->stamp.empty()) unfinished.stamp = earlier->stamp;
     }
-    for (const std::string& name : to_stop) {
-      if (std::ranges::find(unfinished.stopped, name) == unfinished.stopped.end()) unfinished.stopped.push_back(name);
-    }
+    const RestorePlan plan = plan_restore(status->replicas, unfinished.stopped);
+    unfinished.stopped = plan.start;
     if (auto saved = backup::save_unfinished(service_.paths.state, unfinished); !saved)
       return refuse(kNo, "nothing was changed: " + saved.error().text());
     // Between stopping and starting an impatient Ctrl-C would leave the service down.
     for (const int number : {SIGINT, SIGTERM, SIGHUP}) std::signal(number, SIG_IGN);
     const Instant away_since = clock_.boot();
-    auto swapped = stop_and_swap(to_stop, unfinished.stamp);
+    auto swapped = stop_and_swap(plan.stop, unfinished.stamp);
     auto answers = start(unfinished.stopped);
     done_.away = clock_.boot() - away_since;
     if (answers) backup::clear_unfinished(service_.paths.state);
@@ -219,24 +240,31 @@ class Restorer {
   }
 
   Answered<bool> start(const std::vector<std::string>& replicas) {
+    // Whom a person has stopped meanwhile stays so.
+    const auto status = ask_status(service_.paths);
+    Answered<bool> all_told = true;
+    bool any = false;
     for (const std::string& name : replicas) {
-      if (auto told = order(name, "start"); !told) return std::unexpected(told.error());
+      const auto is_held = [&](const ReplicaStatus& r) { return r.name == name && held_by_somebody(r); };
+      if (status && std::ranges::any_of(status->replicas, is_held)) continue;
+      if (auto told = order(name, "start"); !told) all_told = std::unexpected(told.error());
+      any = true;
     }
+    if (!all_told || !any) return all_told;
     const Duration patience = service_.config.replicas.health.startup + kSlack;
     const auto one_ready = [](const ServiceStatus& status) {
       return std::ranges::any_of(status.replicas, [](const ReplicaStatus& r) { return r.state == "ready"; });
     };
-    const bool answers = wait_for(patience, one_ready) && answers_clients();
-    if (replicas.empty() || answers) return true;
+    if (wait_for(patience, one_ready) && answers_clients()) return true;
     return refuse(kNo,
                   "the service does not answer after the restore; `nines status` and `nines logs` show why. The old "
                   "files are kept beside the new ones, as NAME.before-restore-…");
   }
 
   Answered<std::string> order(const std::string& replica, const std::string& action) {
-    return ask_service(
-        service_.paths,
-        {.method = "POST", .target = "/v1/replicas/" + replica + "/" + action, .body = R"({"by":"nines restore"})"});
+    return ask_service(service_.paths, {.method = "POST",
+                                        .target = "/v1/replicas/" + replica + "/" + action,
+                                        .body = json::serialize(json::object{{"by", kRestorer}})});
   }
 
   template <class Condition>
@@ -326,6 +354,8 @@ std::string as_json(const Restored& restored) {
   }
   json::array missing;
   for (const std::string& name : restored.staging.not_in_archive) missing.emplace_back(name);
+  json::array held;
+  for (const std::string& name : restored.still_held) held.emplace_back(name);
   return json::serialize(
       json::object{{"archive", restored.archive},
                    {"created", format_rfc3339(restored.created)},
@@ -334,7 +364,8 @@ std::string as_json(const Restored& restored) {
                    {"away_s", restored.running ? json::value(seconds(restored.away)) : json::value(nullptr)},
                    {"running", restored.running},
                    {"files", std::move(files)},
-                   {"not_in_archive", std::move(missing)}});
+                   {"not_in_archive", std::move(missing)},
+                   {"still_held", std::move(held)}});
 }
 
 std::string rows_text(std::optional<std::uint64_t> rows) { return rows ? with_commas(*rows) : "?"; }
@@ -364,6 +395,10 @@ void print(const Restored& restored) {
     std::printf("it took %s; the service is not running: `nines up` starts it\n",
                 format_duration(restored.took).c_str());
   }
+  for (const std::string& name : restored.still_held)
+    std::printf(
+        "  %s was stopped by a restore that was interrupted, and stays so: after `nines up`, `nines start %s`\n",
+        name.c_str(), name.c_str());
 }
 
 }  // namespace

@@ -364,7 +364,10 @@ Signals::Signals(EpollLoop& loop, std::initializer_list<int> signals)
 Task<Result<int>> Signals::next() {
   while (true) {
     signalfd_siginfo info{};
-    if (::read(fd_.get(), &info, sizeof info) == sizeof info) co_return static_cast<int>(info.ssi_signo);
+    if (::read(fd_.get(), &info, sizeof info) == sizeof info) {
+      sender_ = static_cast<pid_t>(info.ssi_pid);
+      co_return static_cast<int>(info.ssi_signo);
+    }
     if (auto waited = co_await event_.readable(); !waited) co_return failure(waited.error());
   }
 }

@@ -117,8 +117,11 @@ class Signals {
   Signals(EpollLoop& loop, std::initializer_list<int> signals);
   // The next signal's number. kCancelled.
   Task<Result<int>> next();
+  // Who sent the last one; 0: the kernel, for a terminal.
+  pid_t sender() const { return sender_; }
 
  private:
+  pid_t sender_ = 0;
   Fd fd_;
   FdEvent event_;
 };

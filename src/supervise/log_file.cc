@@ -224,6 +224,17 @@ Result<Fd> open_log_fifo(const std::string& path) {
 
 Result<Fd> open_log_fifo_writer(const std::string& path) { return open_fifo(path, 0); }
 Result<Fd> reopen_log_fifo(int fd) { return open_fifo("/proc/self/fd/" + std::to_string(fd), O_NONBLOCK, 0); }
-Result<Fd> open_log_fifo_writer_of(pid_t pid) { return open_fifo("/proc/" + std::to_string(pid) + "/fd/1", 0, 0); }
+Result<Fd> open_log_fifo_writer_of(pid_t pid, const std::string& path) {
+  const std::string link = "/proc/" + std::to_string(pid) + "/fd/1";
+  std::array<char, 4096> target;
+  const ssize_t size = ::readlink(link.c_str(), target.data(), target.size());
+  std::string_view where(target.data(), size > 0 ? static_cast<std::size_t>(size) : 0);
+  constexpr std::string_view kDeleted = " (deleted)";
+  if (where.ends_with(kDeleted)) where.remove_suffix(kDeleted.size());
+  // A program may have put a pipe of its own there.
+  if (where.substr(where.rfind('/') + 1) != std::string_view(path).substr(path.rfind('/') + 1))
+    return failure(Code::kNotFound, "its output goes elsewhere");
+  return open_fifo(link, 0, 0);
+}
 
 }  // namespace nines::supervise

@@ -77,6 +77,6 @@ Result<Fd> open_log_fifo_writer(const std::string& path);
 // The same two, of a FIFO that may have lost its name: by another descriptor of it, or by the process that writes to
 // it.
 Result<Fd> reopen_log_fifo(int fd);
-Result<Fd> open_log_fifo_writer_of(pid_t pid);
+Result<Fd> open_log_fifo_writer_of(pid_t pid, const std::string& path);
 
 }  // namespace nines::supervise

@@ -297,6 +297,8 @@ std::optional<Exit> Process::look() {
   if (!child_) {
     const auto stat = read_process_stat(pid_);
     if (stat && !stat->dead() && stat->start_time == start_time_) return std::nullopt;
+    // No descriptor left to look with is no proof of an end.
+    if (!stat && send_through(pidfd_, 0) == 0) return std::nullopt;
     return Exit{};
   }
   siginfo_t info{};

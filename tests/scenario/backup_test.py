@@ -12,6 +12,7 @@ import unittest
 import uuid
 
 import harness
+import survival
 
 LANGUAGE_ID = harness.BIN / "language-id"
 
@@ -218,6 +219,54 @@ class Backup(unittest.TestCase):
                 self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
                 self.assertIn("is open in process", done.stderr)
             self.assertEqual([r["pid"] for r in s.replicas()], pids)  # not even stopped
+
+    def test_a_restore_starts_whom_a_restore_stopped_and_nobody_else(self):
+        with service(3) as s:
+            s.up()
+            classify(s, 1)
+            harness.wait_for(lambda: written(s) == 1, 20, "a row")
+            self.take(s)
+            note = s.state / "restore.json"
+
+            def interrupt(name):
+                """As a restore that was killed between stopping the replica and starting it again."""
+                survival.ask(s, f"/v1/replicas/{name}/stop", "POST", json.dumps({"by": "nines restore"}))
+                s.wait_state(name, "stopped")
+                note.write_text(json.dumps({"archive": "x", "stamp": "20261124-020000", "stopped": [name]}))
+
+            s.nines("stop", "language-id-1", status=0)
+            interrupt("language-id-2")
+            s.nines("restore", "--yes", status=0)
+            s.wait_ready(2)
+            self.assertIn("nines stop", s.wait_state("language-id-1", "stopped")["held_by"])
+            self.assertFalse(note.exists())
+
+            # Without the service: who is held stays so, and that is said, until a restore under it.
+            interrupt("language-id-2")
+            s.down(status=0)
+            done = s.nines("restore", "--yes", status=0)
+            self.assertIn("`nines start language-id-2`", done.stdout)
+            self.assertTrue(note.exists())
+            s.up()
+            self.assertEqual(s.replica("language-id-2")["held_by"], "nines restore")
+            s.nines("restore", "--yes", status=0)
+            s.wait_ready(2)
+            self.assertIn("nines stop", s.replica("language-id-1")["held_by"])
+            self.assertFalse(note.exists())
+
+    def test_an_archive_from_the_future_is_not_what_is_restored(self):
+        with service(1) as s:
+            s.up()
+            classify(s, 2)
+            harness.wait_for(lambda: written(s) == 2, 20, "two rows")
+            archive = pathlib.Path(self.take(s)["archive"])
+            future = archive.with_name("backup-21001124-020000.tar.zst")
+            future.write_bytes(archive.read_bytes())
+            s.nines("backup", "verify", status=0)
+            self.assertIn("from the future", s.nines("backup", "list", status=0).stdout)
+            done = s.nines("restore", "--yes", "--json", status=0)
+            self.assertEqual(json.loads(done.stdout)["archive"], str(archive))
+            self.assertIn(future.name, done.stderr)
 
     def test_mistakes_are_told(self):
         with service() as s:
