@@ -54,6 +54,8 @@ class Chaos:
         if target == "anchor":
             self.orphans |= {r["pid"] for r in state["replicas"] if r["pid"]}
             self.heal(service)
+            # Also what the supervisor started before it left: its children went to nobody's anchor.
+            self.orphans |= {r["pid"] for r in self.look(service)["replicas"] if r["pid"]}
 
     def heal(self, service):
         """`nines upgrade`, once the supervisor has seen that its anchor is dead; a supervisor that dies with it would
