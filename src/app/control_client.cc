@@ -33,6 +33,7 @@ Result<std::string> judge(http::Answer answer) {
   if (status >= 200 && status < 300) return std::move(answer.body);
   if (status == 404) return failure(Code::kNotFound, words_of(answer));
   if (status >= 400 && status < 500) return failure(Code::kRefused, words_of(answer));
+  if (status == 507) return failure(Code::kLimit, words_of(answer));
   return failure(Code::kProtocol, words_of(answer));
 }
 
@@ -56,14 +57,17 @@ Task<Result<std::string>> ask(net::Loop& loop, const Paths& paths, ControlReques
                                               .target = request.target,
                                               .body = request.body,
                                               .timeout = request.timeout});
-    if (answer) co_return judge(std::move(*answer));
-    const Code code = answer.error().code();
-    const bool nobody = code == Code::kNotFound || code == Code::kRefused;
+    // 503: there is one, and it has not taken over yet.
+    const bool beginning = answer && answer->head.status() == 503;
+    if (answer && !beginning) co_return judge(std::move(*answer));
+    const Code code = beginning ? Code::kUnavailable : answer.error().code();
+    const bool nobody = beginning || code == Code::kNotFound || code == Code::kRefused;
     const bool cut_off = code == Code::kClosed && request.method == "GET";
     // One supervisor may just be replacing another.
     const bool again = (nobody || cut_off) && loop.now() < until && holder_of(paths.lock_file());
-    if (!again || !co_await loop.sleep(10ms))
-      co_return failure(Error(nobody ? Code::kUnavailable : code, "ask " + socket, std::move(answer.error())));
+    if (again && co_await loop.sleep(10ms)) continue;
+    if (beginning) co_return judge(std::move(*answer));
+    co_return failure(Error(nobody ? Code::kUnavailable : code, "ask " + socket, std::move(answer.error())));
   }
 }
 

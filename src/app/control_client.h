@@ -33,6 +33,7 @@ struct ControlRequest {
 //   kTimedOut     somebody listens and says nothing
 //   kRefused      the socket is another user's, or the service said no, in its words
 //   kNotFound     404, in the service's words
+//   kLimit        507: done, and not on the disk, in the service's words
 //   anything else: the connection broke or it does not speak our language
 Task<Result<std::string>> ask(net::Loop& loop, const Paths& paths, ControlRequest request);
 // The same for callers without a loop; blocks.

@@ -63,6 +63,7 @@ Reply explain(const Error& error, const app::Paths& paths, std::optional<std::in
   };
   switch (error.code()) {
     case Code::kNotFound: return reply(kWrong, error.text());
+    case Code::kLimit:
     case Code::kRefused: return reply(kNo, error.text());
     case Code::kUnavailable:
       if (!holder) return reply(kNotRunning, "not running (state folder " + paths.state + "): `nines up` starts it");
