@@ -110,13 +110,13 @@ std::string hash(std::string_view text) {
 }  // namespace
 
 std::string this_boot() {
-  static const std::string id = [] {
+  static const std::string kId = [] {
     std::ifstream file("/proc/sys/kernel/random/boot_id");
     std::string text;
     std::getline(file, text);
     return text;
   }();
-  return id;
+  return kId;
 }
 
 bool SavedState::is_of_this_boot() const { return boot_id == this_boot() && !boot_id.empty(); }

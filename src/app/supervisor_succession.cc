@@ -246,7 +246,9 @@ Task<supervise::Exit> Supervisor::obituary(pid_t pid, Instant since) {
 Task<void> Supervisor::end_followers(const std::string& part, std::uint64_t incarnation) {
   for (int round = 0; round < 5; ++round) {  // one may have started another
     auto found = find_tagged(service_.paths);
-    std::erase_if(found, [&](const auto& f) { return f.part != part || f.incarnation != incarnation; });
+    // An anchor that came by a handover carries the tag of the supervisor whose environment it has.
+    std::erase_if(found,
+                  [&](const auto& f) { return f.part != part || f.incarnation != incarnation || f.pid == anchor_; });
     if (found.empty()) co_return;
     co_await end_tagged(loop_, service_.paths, found, 0ns);
   }
