@@ -329,7 +329,11 @@ for i in range(10**9):
         found = lines()
         wrong = [(a, b) for a, b in zip(found, found[1:]) if b != a + 1]
         survival.say(f"{len(found)} lines, {len(wrong)} breaks {wrong[:3]}")
-        self.assertEqual((found[0], wrong), (0, []))
+        # A keeper that dies between reading a pipe and writing what it read takes that one piece with it
+        # (docs/internals/supervision.md): at most one gap for each of the twelve, and no line ever twice.
+        self.assertEqual(found[0], 0)
+        self.assertLessEqual(len(wrong), 12)
+        self.assertEqual([pair for pair in wrong if pair[1] <= pair[0]], [])
 
 
 class Many(RecoveryTest):
