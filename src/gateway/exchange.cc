@@ -69,12 +69,15 @@ Exchange::Refusal Exchange::refusal_of_body(const Error& error) const {
 }
 
 Task<Exchange::Then> Exchange::serve() {
-  for (int attempts = 1;; ++attempts) {
+  shop_.retries.on_request(begun_);
+  Replays replays(shop_.settings.replay, shop_.retries);
+  while (true) {
     const auto slot = co_await choose_replica();
     if (client_left_.cancelled()) co_return Then::kGone;
     if (!slot) {
       shop_.table.service.unroutable.fetch_add(1, std::memory_order_relaxed);
-      const std::string why = attempts > 1 ? "no other replica could take it after: " + error_.text() : error_.text();
+      const std::string why =
+          replays.repetitions() > 0 ? "no other replica could take it after: " + error_.text() : error_.text();
       co_return co_await refuse({503, "no_replica", why, 1});
     }
     switch (co_await attempt(*slot)) {
@@ -85,16 +88,18 @@ Task<Exchange::Then> Exchange::serve() {
         co_return Then::kGone;
       case Ended::kFailed: break;
     }
-    const Replay verdict = may_replay(
-        shop_.settings.replay,
-        {.harmless_twice = harmless_twice(), .sent = sent_, .body_kept = !body_sent_on_, .attempts = attempts});
-    if (verdict != Replay::kAgain) co_return co_await refuse(refusal_for(verdict));
-    shop_.table.service.replayed.fetch_add(1, std::memory_order_relaxed);
     // A connection that had waited idle and broke as it was used again says nothing about its replica, which may have
     // been closing it: ask it once more, over a new one.
-    fresh_only_ = reused_ && error_.code() == Code::kClosed;
+    fresh_only_ = reused_ && error_.code() == Code::kClosed && !lost_;
     if (fresh_only_) tried_.pop_back();
-    const Duration pause = replay_pause(shop_.settings.replay, attempts + 1, shop_.random.unit());
+    const auto [verdict, pause] = replays.after({.harmless_twice = harmless_twice(),
+                                                 .sent = sent_,
+                                                 .body_kept = !body_sent_on_,
+                                                 .stale = fresh_only_,
+                                                 .lost = lost_},
+                                                shop_.loop.now(), shop_.random.unit());
+    if (verdict != Replay::kAgain) co_return co_await refuse(refusal_for(verdict));
+    shop_.table.service.replayed.fetch_add(1, std::memory_order_relaxed);
     if (pause > 0ns) (void)co_await shop_.loop.sleep(pause);
   }
 }
@@ -106,13 +111,13 @@ bool Exchange::harmless_twice() const {
 
 Task<std::optional<std::size_t>> Exchange::choose_replica() {
   Upstreams& upstreams = shop_.upstreams;
-  const Instant until = shop_.loop.now() + shop_.settings.wait_for_replica;
+  const Instant until = shop_.loop.now() + shop_.settings.admission.queue_time;
   struct Wait {
     static Task<Result<>> run(net::Condition& condition, Instant t) { co_return co_await condition.wait(t); }
   };
   while (true) {
     if (const auto slot = upstreams.choose(tried_)) co_return slot;
-    if (upstreams.routable().waiting() >= shop_.settings.waiting) co_return std::nullopt;
+    if (upstreams.routable().waiting() >= shop_.settings.admission.queue) co_return std::nullopt;
     if (!co_await Wait::run(upstreams.routable(), until).under(client_left_)) co_return std::nullopt;
   }
 }
@@ -129,7 +134,8 @@ Task<Exchange::Ended> Exchange::attempt(std::size_t slot) {
       shop_.table.service.abandoned.fetch_add(1, std::memory_order_relaxed);
     co_return Ended::kClientLeft;
   }
-  if (attempt.replica_gone() && error_.code() == Code::kCancelled) error_ = Error(Code::kClosed, "its process ended");
+  lost_ = attempt.replica_gone();
+  if (lost_ && error_.code() == Code::kCancelled) error_ = Error(Code::kClosed, "its process ended");
   attempt.failed();
   co_return ended;
 }
@@ -210,7 +216,7 @@ Task<Result<>> Exchange::send(UpstreamConnection& upstream) {
 }
 
 Task<Result<std::string_view>> Exchange::first_bytes(UpstreamConnection& upstream) {
-  upstream.stream->read_deadline(sent_at_ + shop_.settings.first_byte);
+  upstream.stream->read_deadline(sent_at_ + shop_.settings.patience.first_byte);
   while (true) {
     if (request_.method() == "HEAD") upstream.reader.expect_no_body();
     const auto got = co_await upstream.reader.head(answer_);

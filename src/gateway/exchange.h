@@ -37,6 +37,7 @@ struct Shop {
   const Settings& settings;
   plane::Table& table;
   Upstreams& upstreams;
+  RetryBudget& retries;
   const http::Connections& connections;
   Random& random;
 };
@@ -106,6 +107,7 @@ class Exchange {
   bool reused_ = false;                  // in the present attempt: over a connection that had served before
   bool fresh_only_ = false;              // the next attempt makes a new connection
   bool sent_ = false;                    // in the present attempt: some of the request may have reached the replica
+  bool lost_ = false;                    // the process of the last attempt is known to have ended
   Instant sent_at_{};
   std::vector<std::uint64_t> tried_;  // incarnations
   std::string last_replica_;

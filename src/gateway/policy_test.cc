@@ -4,7 +4,6 @@
 
 #include "gateway/balance.h"
 #include "gateway/health.h"
-#include "gateway/replay.h"
 #include "gateway/routes.h"
 
 namespace nines::gateway {
@@ -35,44 +34,6 @@ TEST_CASE("routes: prefixes end at segment borders, and the longest wins") {
   }
   CHECK(RouteTable({{"/", true}}).match("/anything").replay_safe);
   CHECK_FALSE(RouteTable().match("/anything").replay_safe);
-}
-
-TEST_CASE("replay: what may be sent again") {
-  const ReplayLimits limits{.attempts_max = 3};
-  struct Row {
-    std::string why;
-    FailedAttempt failed;
-    Replay verdict;
-  };
-  const Row rows[] = {
-      {"nothing was sent: any request", {.sent = false}, Replay::kAgain},
-      {"sent, and harm is possible", {.sent = true}, Replay::kMayHaveRun},
-      {"sent, and harmless twice", {.harmless_twice = true, .sent = true}, Replay::kAgain},
-      {"the body is gone", {.harmless_twice = true, .sent = true, .body_kept = false}, Replay::kBodyGone},
-      {"the body is gone though nothing arrived", {.sent = false, .body_kept = false}, Replay::kBodyGone},
-      {"the second attempt failed", {.harmless_twice = true, .sent = true, .attempts = 2}, Replay::kAgain},
-      {"the third was the last", {.harmless_twice = true, .sent = true, .attempts = 3}, Replay::kTooManyAttempts},
-      {"also when nothing was sent", {.sent = false, .attempts = 3}, Replay::kTooManyAttempts},
-  };
-  for (const Row& row : rows) {
-    CAPTURE(row.why);
-    CHECK(may_replay(limits, row.failed) == row.verdict);
-  }
-}
-
-TEST_CASE("replay: the second attempt goes at once, later ones wait with full jitter up to a bound") {
-  const ReplayLimits limits{.attempts_max = 9, .pause_max = 250ms, .pause_first = 25ms};
-  CHECK(replay_pause(limits, 2, 0.99) == 0ms);
-  CHECK(replay_pause(limits, 3, 0.0) == 0ms);
-  CHECK(replay_pause(limits, 3, 0.5) == 12500us);
-  CHECK(replay_pause(limits, 4, 0.5) == 25ms);
-  CHECK(replay_pause(limits, 5, 0.5) == 50ms);
-  CHECK(replay_pause(limits, 9, 0.5) == 125ms);
-}
-
-TEST_CASE("replay: which methods are idempotent") {
-  for (const char* yes : {"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"}) CHECK(is_idempotent(yes));
-  for (const char* no : {"POST", "PATCH", "get", ""}) CHECK_FALSE(is_idempotent(no));
 }
 
 TEST_CASE("latency: a peak counts at once and is forgiven over the decay") {

@@ -1,20 +1,36 @@
 #include "gateway/replay.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace nines::gateway {
 
-Replay may_replay(const ReplayLimits& limits, const FailedAttempt& failed) {
+Replay Replays::judge(const FailedAttempt& failed, Instant now) {
   if (failed.sent && !failed.harmless_twice) return Replay::kMayHaveRun;
   if (!failed.body_kept) return Replay::kBodyGone;
-  if (failed.attempts >= limits.attempts_max) return Replay::kTooManyAttempts;
+  if (failed.stale) return Replay::kAgain;
+  if (failed.sent ? repetitions_ >= limits_.repetitions : unsent_ >= limits_.unsent) return Replay::kTooManyAttempts;
+  const bool free = failed.lost && (!failed.sent || !std::exchange(lost_once_, true));
+  if (!free && !budget_.draw(now, failed.sent)) return Replay::kBudgetSpent;
+  ++(failed.sent ? repetitions_ : unsent_);
   return Replay::kAgain;
 }
 
-Duration replay_pause(const ReplayLimits& limits, int attempt, double jitter) {
-  if (attempt <= 2) return 0ns;
+Replays::Verdict Replays::after(const FailedAttempt& failed, Instant now, double jitter) {
+  const Replay verdict = judge(failed, now);
+  if (verdict != Replay::kAgain || failed.stale || failed.lost) return {verdict};
+  return {verdict, replay_pause(limits_, ++pauses_, jitter)};
+}
+
+bool Replays::elsewhere_after_503(bool harmless_twice, bool body_kept, Instant now) {
+  const FailedAttempt declined{.harmless_twice = harmless_twice, .sent = true, .body_kept = body_kept};
+  return judge(declined, now) == Replay::kAgain;
+}
+
+Duration replay_pause(const ReplayLimits& limits, int nth, double jitter) {
+  if (nth <= 1) return 0ns;
   Duration most = limits.pause_first;
-  for (int i = 3; i < attempt && most < limits.pause_max; ++i) most *= 2;
+  for (int i = 2; i < nth && most < limits.pause_max; ++i) most *= 2;
   most = std::min(most, limits.pause_max);
   return Duration(static_cast<std::int64_t>(static_cast<double>(most.count()) * jitter));
 }
@@ -31,6 +47,7 @@ std::string_view reason_of(Replay verdict) {
       return "it may have been executed, and its route is not declared `replay: safe` (nor has it an Idempotency-Key)";
     case Replay::kBodyGone: return "its body was too large to be kept";
     case Replay::kTooManyAttempts: return "it had been tried often enough";
+    case Replay::kBudgetSpent: return "too many of the last requests had to be sent again already";
   }
   return "";
 }

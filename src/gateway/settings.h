@@ -6,8 +6,13 @@
 #include <string>
 
 #include "base/time.h"
+#include "gateway/admission.h"
+#include "gateway/canary.h"
+#include "gateway/hang.h"
 #include "gateway/health.h"
+#include "gateway/patience.h"
 #include "gateway/replay.h"
+#include "gateway/retry_budget.h"
 #include "gateway/routes.h"
 #include "http/reader.h"
 
@@ -19,19 +24,22 @@ struct Settings {
   std::optional<std::string> health_path;  // nullopt: a replica is healthy when it accepts a TCP connection
   HealthLimits health;
   Duration health_timeout = 1s;
+  std::optional<CanarySettings> canary{};
+  HangLimits hang;
+  AdmissionLimits admission;
   ReplayLimits replay;
+  RetryBudgetLimits retry_budget;
+  PatienceLimits patience;
   http::ReadLimits head;
 
   std::size_t body_bytes = 64 * 1024 * 1024;  // 413 beyond
   std::size_t body_kept = 256 * 1024;         // of a request, so that it can be sent again
   std::size_t connections = 8000;             // of one worker; further ones get 503
-  std::size_t waiting = 100;                  // requests of one worker that wait for a replica; further ones get 503
-  Duration wait_for_replica = 5s;
+  std::size_t workers = 1;                    // of this gateway, who share what is there once
 
   Duration connect_time = 1s;
   Duration head_time = 10s;     // a client's request head, from its first byte
   Duration body_idle = 30s;     // between two pieces of a request's body
-  Duration first_byte = 60s;    // from the request sent to the first byte of the answer's body
   Duration answer_idle = 120s;  // between two pieces of an answer, either side
   Duration keep_alive = 75s;    // of an idle client connection
   // Below the keep-alive time of the servers in the field (uvicorn and Node.js: 5 s), so that they seldom close

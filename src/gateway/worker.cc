@@ -17,7 +17,8 @@ Worker::Worker(net::Loop& loop, plane::Table& table, const Settings& settings, s
       settings_(settings),
       random_(seed),
       upstreams_(loop, table, settings, random_.next()),
-      shop_{loop, settings, table, upstreams_, connections_, random_},
+      retries_(settings.retry_budget),
+      shop_{loop, settings, table, upstreams_, retries_, connections_, random_},
       connections_(loop, settings.connections,
                    [this](auto stream, bool refused) { return connection(std::move(stream), refused); }) {
   background_.start(prune_now_and_then());

@@ -47,6 +47,7 @@ class Worker {
   const Settings& settings_;
   Random random_;
   Upstreams upstreams_;
+  RetryBudget retries_;
   Shop shop_;
   http::Connections connections_;
   bool leaving_ = false;
