@@ -47,6 +47,7 @@ class Share {
 inline void clear_gauges(plane::Table& table, std::uint64_t epoch) {
   for (plane::Observed& observed : table.observed) observed.in_flight[epoch % 2].store(0, std::memory_order_relaxed);
   table.service.connections[epoch % 2].store(0, std::memory_order_relaxed);
+  table.service.waiting[epoch % 2].store(0, std::memory_order_relaxed);
 }
 
 }  // namespace nines::gateway

@@ -8,6 +8,11 @@ using plane::Wanted;
 net::Address address_of(const plane::Route& route) {
   if (route.socket[0] != '\0') return net::Address::unix_path(route.socket).value_or(net::Address());
   if (route.port == 0) return {};
+  if (const std::string_view host(route.host, ::strnlen(route.host, sizeof route.host)); !host.empty()) {
+    const bool ipv6 = host.contains(':');
+    const std::string ip = ipv6 ? "[" + std::string(host) + "]" : std::string(host);
+    return net::Address::parse(ip + ":" + std::to_string(route.port)).value_or(net::Address());
+  }
   if (route.ipv6 != 0) return net::Address::parse("[::1]:" + std::to_string(route.port)).value_or(net::Address());
   return net::Address::loopback(route.port);
 }

@@ -39,12 +39,24 @@ std::string backup_words(const Event& event, const std::string& archive) {
   return with_duration(std::move(words), event.b);
 }
 
+std::string ejected_words(const Event& event, const std::string& cause) {
+  const std::string words = event.a > 0 ? "is ejected for " + format_duration(Duration(event.a)) : "is ejected";
+  return with_reason(words, cause);
+}
+
+std::string healthy_words(const Event& event) {
+  return std::to_string(event.a) + " of " + std::to_string(event.b) + (event.b == 1 ? " replica" : " replicas") +
+         (event.a == 1 ? " is" : " are") + " healthy";
+}
+
 std::string_view subject_of(const Event& event, std::string_view replica) {
   switch (event.kind) {
     case EventKind::kServiceStarted: return event.text[0] != '\0' ? event.text : "service";
     case EventKind::kServiceStopping: return "service";
     case EventKind::kGatewayStarted:
-    case EventKind::kGatewayExited: return "gateway";
+    case EventKind::kGatewayExited:
+    case EventKind::kPanicBegan:
+    case EventKind::kPanicEnded: return "gateway";
     case EventKind::kKeeperStarted:
     case EventKind::kKeeperExited: return "keeper";
     case EventKind::kSupervisorStarted:
@@ -94,6 +106,13 @@ std::string words_of(const Event& event) {
     case EventKind::kRestored: return with_duration(with_reason("was restored", reason), event.a);
     case EventKind::kUpgraded: return with_reason("was upgraded", reason);
     case EventKind::kEventsLost: return "lost " + std::to_string(event.a) + " events: what they said is unknown";
+    case EventKind::kEjected: return ejected_words(event, reason);
+    case EventKind::kUnejected: return with_reason("gets requests again", reason);
+    case EventKind::kHung: return with_reason("hangs", reason);
+    case EventKind::kCanaryFailed: return with_reason("fails its canary", reason);
+    case EventKind::kCanaryPassed: return with_duration("passes its canary again", event.a);
+    case EventKind::kPanicBegan: return "ignores ejections: only " + healthy_words(event);
+    case EventKind::kPanicEnded: return "minds ejections again: " + healthy_words(event);
     case EventKind::kReaped: return "was reaped";
   }
   return with_reason("event " + std::to_string(static_cast<int>(event.kind)), reason);
@@ -114,14 +133,21 @@ Mood mood_of(const Event& event) {
   switch (event.kind) {
     case EventKind::kReady: return Mood::kGood;
     case EventKind::kUnready:
+    case EventKind::kEjected:
     case EventKind::kKilled: return Mood::kWarning;
     case EventKind::kSpawnFailed:
     case EventKind::kAnchorExited:
     case EventKind::kBackupFailed:
-    case EventKind::kEventsLost: return Mood::kBad;
+    case EventKind::kEventsLost:
+    case EventKind::kHung:
+    case EventKind::kCanaryFailed:
+    case EventKind::kPanicBegan: return Mood::kBad;
     case EventKind::kAdopted:
     case EventKind::kRestored:
-    case EventKind::kUpgraded: return Mood::kGood;
+    case EventKind::kUpgraded:
+    case EventKind::kUnejected:
+    case EventKind::kCanaryPassed:
+    case EventKind::kPanicEnded: return Mood::kGood;
     case EventKind::kExited:
     case EventKind::kGatewayExited:
     case EventKind::kKeeperExited:

@@ -42,6 +42,15 @@ TEST_CASE("event text: every kind in words") {
       {event(EventKind::kGatewayExited, "killed by SIGSEGV (11)", 0, 1), "", "gateway exited: killed by SIGSEGV (11)"},
       {event(EventKind::kKeeperStarted, "", 0, 0, 13), "", "keeper started, pid 13"},
       {event(EventKind::kKeeperExited, "exit status 1", 0, 1), "", "keeper exited: exit status 1"},
+      {event(EventKind::kEjected, "5 gateway errors in a row", 10'000'000'000), "a-1",
+       "a-1 is ejected for 10 s: 5 gateway errors in a row"},
+      {event(EventKind::kUnejected, "its pause is over"), "a-1", "a-1 gets requests again: its pause is over"},
+      {event(EventKind::kHung, "no byte for 5 s, and GET /health timed out"), "a-1",
+       "a-1 hangs: no byte for 5 s, and GET /health timed out"},
+      {event(EventKind::kCanaryFailed, "timed out"), "a-1", "a-1 fails its canary: timed out"},
+      {event(EventKind::kCanaryPassed, "", 84'000'000), "a-1", "a-1 passes its canary again, in 84 ms"},
+      {event(EventKind::kPanicBegan, "", 1, 4), "", "gateway ignores ejections: only 1 of 4 replicas is healthy"},
+      {event(EventKind::kPanicEnded, "", 3, 4), "", "gateway minds ejections again: 3 of 4 replicas are healthy"},
       {event(static_cast<EventKind>(999), "from later"), "a-1", "a-1 event 999: from later"},
   };
   for (const Row& row : rows) CHECK(describe(row.event, row.replica) == row.said);

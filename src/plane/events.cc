@@ -35,6 +35,13 @@ std::string_view name_of(EventKind kind) {
     case EventKind::kRestored: return "restored";
     case EventKind::kUpgraded: return "upgraded";
     case EventKind::kEventsLost: return "events_lost";
+    case EventKind::kEjected: return "ejected";
+    case EventKind::kUnejected: return "unejected";
+    case EventKind::kHung: return "hung";
+    case EventKind::kCanaryFailed: return "canary_failed";
+    case EventKind::kCanaryPassed: return "canary_passed";
+    case EventKind::kPanicBegan: return "panic_began";
+    case EventKind::kPanicEnded: return "panic_ended";
     case EventKind::kReaped: return "reaped";
   }
   return "unknown";

@@ -44,6 +44,13 @@ enum class EventKind : std::uint16_t {
   kRestored,       // text: archive; a: ns it took
   kUpgraded,       // text: version
   kEventsLost,     // a: how many events were overwritten unread: what they said is unknown
+  kEjected,       // the gateway sends nothing to it for a while, since requests fail there; text: cause, a: ns it lasts
+  kUnejected,     // text: why
+  kHung,          // alive, but requests get no byte and a fresh probe fails; text: what was seen
+  kCanaryFailed,  // its answer to the golden request is wrong or did not come; text: why
+  kCanaryPassed,  // it answers the golden request again; a: ns it took
+  kPanicBegan,    // so few replicas are healthy that ejections are ignored; a: healthy, b: of how many
+  kPanicEnded,    // a: healthy, b: of how many
   // Between the anchor and the supervisor only, never in the log:
   kReaped = 1000,  // incarnation: start time of the process; a: si_code, b: si_status of waitid(2)
 };

@@ -61,29 +61,39 @@ std::vector<Record> records() {
         MEMBER(Header, carried),
         MEMBER(Header, leave),
         MEMBER(Header, exit_status),
+        MEMBER(Header, panic),
+        MEMBER(Header, unused),
         MEMBER(Header, successor)}},
       {"Part",
        sizeof(Part),
        {MEMBER(Part, pid), MEMBER(Part, starts), MEMBER(Part, start_time), MEMBER(Part, since_ns)}},
-      {"Route",
-       sizeof(Route),
-       {MEMBER(Route, incarnation), MEMBER(Route, since_ns), MEMBER(Route, spawned_ns), MEMBER(Route, restarts),
-        MEMBER(Route, start_time), MEMBER(Route, pid), MEMBER(Route, port), MEMBER(Route, wanted), MEMBER(Route, state),
-        MEMBER(Route, ipv6), MEMBER(Route, listening), MEMBER(Route, ordered), MEMBER(Route, held),
-        MEMBER(Route, crashes_in_row), MEMBER(Route, name), MEMBER(Route, socket)}},
+      {"Route", sizeof(Route), {MEMBER(Route, incarnation), MEMBER(Route, since_ns),       MEMBER(Route, spawned_ns),
+                                MEMBER(Route, restarts),    MEMBER(Route, start_time),     MEMBER(Route, pid),
+                                MEMBER(Route, port),        MEMBER(Route, wanted),         MEMBER(Route, state),
+                                MEMBER(Route, ipv6),        MEMBER(Route, listening),      MEMBER(Route, ordered),
+                                MEMBER(Route, held),        MEMBER(Route, crashes_in_row), MEMBER(Route, weight),
+                                MEMBER(Route, tier),        MEMBER(Route, host),           MEMBER(Route, unused),
+                                MEMBER(Route, name),        MEMBER(Route, socket)}},
       {"Observed",
        sizeof(Observed),
-       {MEMBER(Observed, verdict), MEMBER(Observed, requests), MEMBER(Observed, errors), MEMBER(Observed, in_flight),
-        MEMBER(Observed, latency)}},
+       {MEMBER(Observed, verdict), MEMBER(Observed, connect_failures_in_row), MEMBER(Observed, gateway_errors_in_row),
+        MEMBER(Observed, progress_ns), MEMBER(Observed, requests), MEMBER(Observed, errors),
+        MEMBER(Observed, connect_failures), MEMBER(Observed, gateway_errors), MEMBER(Observed, ejections),
+        MEMBER(Observed, hangs), MEMBER(Observed, in_flight), MEMBER(Observed, latency)}},
       {"Verdict",
        sizeof(Verdict),
-       {MEMBER(Verdict, incarnation), MEMBER(Verdict, since_ns), MEMBER(Verdict, health), MEMBER(Verdict, unused),
-        MEMBER(Verdict, reason)}},
+       {MEMBER(Verdict, incarnation), MEMBER(Verdict, since_ns), MEMBER(Verdict, ejected_until_ns),
+        MEMBER(Verdict, ejections), MEMBER(Verdict, health), MEMBER(Verdict, cause), MEMBER(Verdict, hung),
+        MEMBER(Verdict, unused), MEMBER(Verdict, reason)}},
       {"ServiceCounters",
        sizeof(ServiceCounters),
        {MEMBER(ServiceCounters, requests), MEMBER(ServiceCounters, errors), MEMBER(ServiceCounters, client_errors),
         MEMBER(ServiceCounters, replayed), MEMBER(ServiceCounters, abandoned), MEMBER(ServiceCounters, unroutable),
-        MEMBER(ServiceCounters, connections_refused), MEMBER(ServiceCounters, connections),
+        MEMBER(ServiceCounters, connections_refused), MEMBER(ServiceCounters, rejected_queue_full),
+        MEMBER(ServiceCounters, rejected_queue_time), MEMBER(ServiceCounters, retries_denied),
+        MEMBER(ServiceCounters, replays_after_exit), MEMBER(ServiceCounters, streams),
+        MEMBER(ServiceCounters, streams_interrupted), MEMBER(ServiceCounters, upgrades),
+        MEMBER(ServiceCounters, timeouts), MEMBER(ServiceCounters, waiting), MEMBER(ServiceCounters, connections),
         MEMBER(ServiceCounters, latency)}},
       {"EventRing", sizeof(EventRing), {{"next", 0, 8}, {"slots", 8, EventRing::kSize * sizeof(Seqlock<Event>)}}},
       {"Event",
@@ -205,6 +215,7 @@ TEST_CASE("layout: the document's limits and values are those of the program") {
                                                        {"kLayout", kLayout},
                                                        {"kReplicasMax", kReplicasMax},
                                                        {"kFields", kFields},
+                                                       {"kTimeouts", kTimeouts},
                                                        {"kLatencyBuckets", kLatencyBuckets},
                                                        {"EventRing::kSize", EventRing::kSize},
                                                        {"kNoReplica", kNoReplica}};
@@ -212,12 +223,29 @@ TEST_CASE("layout: the document's limits and values are those of the program") {
   for (const Row& row : document.rows("constant|value|is")) said[row[0]] = std::stoull(row[1], nullptr, 0);
   CHECK(said == limits);
 #define VALUE(name) {#name, static_cast<std::uint64_t>(name)}
-  const std::map<std::string, std::uint64_t> values = {
-      VALUE(Wanted::kAbsent),      VALUE(Wanted::kServe),        VALUE(Wanted::kDrain),
-      VALUE(Health::kUnknown),     VALUE(Health::kUp),           VALUE(Health::kDown),
-      VALUE(Header::Leave::kDied), VALUE(Header::Leave::kEnded), VALUE(Header::Leave::kSucceeded),
-      VALUE(Origin::kSupervisor),  VALUE(Origin::kGateway),      VALUE(Origin::kAnchor)};
+  const std::map<std::string, std::uint64_t> values = {VALUE(Wanted::kAbsent),
+                                                       VALUE(Wanted::kServe),
+                                                       VALUE(Wanted::kDrain),
+                                                       VALUE(Health::kUnknown),
+                                                       VALUE(Health::kUp),
+                                                       VALUE(Health::kDown),
+                                                       VALUE(EjectionCause::kNone),
+                                                       VALUE(EjectionCause::kConnect),
+                                                       VALUE(EjectionCause::kGatewayErrors),
+                                                       VALUE(Header::Leave::kDied),
+                                                       VALUE(Header::Leave::kEnded),
+                                                       VALUE(Header::Leave::kSucceeded),
+                                                       VALUE(Origin::kSupervisor),
+                                                       VALUE(Origin::kGateway),
+                                                       VALUE(Origin::kAnchor)};
 #undef VALUE
+  std::map<std::string, std::uint64_t> timeouts;
+  for (std::size_t i = 0; i < kTimeouts; ++i) timeouts[std::string(name_of(static_cast<Timeout>(i)))] = i;
+  CHECK(timeouts.size() == kTimeouts);
+  CHECK(name_of(static_cast<Timeout>(kTimeouts)) == "unknown");
+  said.clear();
+  for (const Row& row : document.rows("number|timeout|limits")) said[row[1]] = std::stoull(row[0]);
+  CHECK(said == timeouts);
   said.clear();
   for (const Row& row : document.rows("value|name|meaning")) said[row[1]] = std::stoull(row[0]);
   CHECK(said == values);

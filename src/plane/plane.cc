@@ -49,6 +49,10 @@ void describe(Table& table) {
   add("log", offsetof(Table, log), 1);
   per_replica("replica.requests", offsetof(Observed, requests), 1);
   per_replica("replica.errors", offsetof(Observed, errors), 1);
+  per_replica("replica.connect_failures", offsetof(Observed, connect_failures), 1);
+  per_replica("replica.gateway_errors", offsetof(Observed, gateway_errors), 1);
+  per_replica("replica.ejections", offsetof(Observed, ejections), 1);
+  per_replica("replica.hangs", offsetof(Observed, hangs), 1);
   per_replica("replica.latency", offsetof(Observed, latency), kLatencyBuckets);
   add("service.requests", offsetof(Table, service.requests), 1);
   add("service.errors", offsetof(Table, service.errors), 1);
@@ -57,6 +61,14 @@ void describe(Table& table) {
   add("service.abandoned", offsetof(Table, service.abandoned), 1);
   add("service.unroutable", offsetof(Table, service.unroutable), 1);
   add("service.connections_refused", offsetof(Table, service.connections_refused), 1);
+  add("service.rejected_queue_full", offsetof(Table, service.rejected_queue_full), 1);
+  add("service.rejected_queue_time", offsetof(Table, service.rejected_queue_time), 1);
+  add("service.retries_denied", offsetof(Table, service.retries_denied), 1);
+  add("service.replays_after_exit", offsetof(Table, service.replays_after_exit), 1);
+  add("service.streams", offsetof(Table, service.streams), 1);
+  add("service.streams_interrupted", offsetof(Table, service.streams_interrupted), 1);
+  add("service.upgrades", offsetof(Table, service.upgrades), 1);
+  add("service.timeouts", offsetof(Table, service.timeouts), kTimeouts);
   add("service.latency", offsetof(Table, service.latency), kLatencyBuckets);
   table.header.fields_offset = offsetof(Table, fields);
   table.header.fields = used;
@@ -97,6 +109,31 @@ std::atomic<std::uint64_t>* number_at(std::byte* memory, std::size_t size, const
 }
 
 }  // namespace
+
+std::string_view words_of(EjectionCause cause) {
+  switch (cause) {
+    case EjectionCause::kConnect: return "connections to it fail";
+    case EjectionCause::kGatewayErrors: return "requests break, time out or get 502, 503 or 504";
+    case EjectionCause::kNone: break;
+  }
+  return "unknown";
+}
+
+std::string_view name_of(Timeout timeout) {
+  switch (timeout) {
+    case Timeout::kRequestHead: return "request_head";
+    case Timeout::kRequestBody: return "request_body";
+    case Timeout::kConnect: return "connect";
+    case Timeout::kFirstByte: return "first_byte";
+    case Timeout::kStreamIdle: return "stream_idle";
+    case Timeout::kAnswerIdle: return "answer_idle";
+    case Timeout::kClientWrite: return "client_write";
+    case Timeout::kQueue: return "queue";
+    case Timeout::kKeepAlive: return "keep_alive";
+    case Timeout::kTunnelIdle: return "tunnel_idle";
+  }
+  return "unknown";
+}
 
 Result<Plane> Plane::create() {
   Fd fd(::memfd_create("nines-plane", MFD_CLOEXEC | MFD_ALLOW_SEALING));

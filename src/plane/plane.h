@@ -25,10 +25,10 @@ namespace nines::plane {
 inline constexpr std::uint64_t kMagic = 0x656e616c702d3939;  // "99-plane"
 #ifdef NINES_OTHER_LAYOUT
 // The test suite builds a second program with it, to see one layout replace another under load.
-inline constexpr std::uint32_t kLayout = 1002;
+inline constexpr std::uint32_t kLayout = 1003;
 inline constexpr std::size_t kReplicasMax = 80;
 #else
-inline constexpr std::uint32_t kLayout = 2;
+inline constexpr std::uint32_t kLayout = 3;
 inline constexpr std::size_t kReplicasMax = 64;
 #endif
 
@@ -47,7 +47,7 @@ struct Route {
   std::uint64_t restarts = 0;     // crashes that were followed by a start
   std::uint64_t start_time = 0;   // of the process, as in /proc/PID/stat: with the pid it names one process for ever
   std::uint32_t pid = 0;          // 0: no process, or its exit is in the log
-  std::uint16_t port = 0;         // loopback TCP port; 0: see socket
+  std::uint16_t port = 0;         // TCP port at host; 0: see socket
   Wanted wanted = Wanted::kAbsent;
   std::uint8_t state = 0;      // supervise::State; the gateway goes by `wanted`
   std::uint8_t ipv6 = 0;       // 1: it listens on ::1 only
@@ -55,6 +55,10 @@ struct Route {
   std::uint8_t ordered = 0;    // 1: its end was ordered: an exit is no crash
   std::uint8_t held = 0;       // 1: a person stopped it; it stays stopped until a person starts it
   std::uint32_t crashes_in_row = 0;
+  std::uint16_t weight = 100;  // percent of what a plain replica gets; 0: nothing new
+  std::uint8_t tier = 0;       // it gets requests while no replica of a lower tier can take them
+  char host[46] = "";          // IP address of one that runs elsewhere; empty: here, on loopback
+  std::uint8_t unused[7] = {};
   char name[72] = "";
   char socket[104] = "";  // path of a Unix socket
 #ifdef NINES_OTHER_LAYOUT
@@ -65,11 +69,19 @@ struct Route {
 // How the gateway sees a replica.
 enum class Health : std::uint8_t { kUnknown = 0, kUp = 1, kDown = 2 };
 
+// What requests that failed on a replica had it ejected for.
+enum class EjectionCause : std::uint8_t { kNone = 0, kConnect = 1, kGatewayErrors = 2 };
+std::string_view words_of(EjectionCause cause);  // "connections fail"
+
 struct Verdict {
-  std::uint64_t incarnation = 0;  // the one it is about: a verdict on another one says nothing
-  std::int64_t since_ns = 0;      // when it became so
+  std::uint64_t incarnation = 0;      // the one it is about: a verdict on another one says nothing
+  std::int64_t since_ns = 0;          // when its health became so
+  std::int64_t ejected_until_ns = 0;  // before that it gets no requests, but in panic; 0: never ejected
+  std::uint32_t ejections = 0;        // one after the other, not yet forgiven when the last one began
   Health health = Health::kUnknown;
-  std::uint8_t unused[7] = {};
+  EjectionCause cause = EjectionCause::kNone;  // of the last ejection
+  std::uint8_t hung = 0;                       // 1: down because requests got no byte and a fresh probe failed
+  std::uint8_t unused = 0;
   char reason[96] = "";  // the last failed check, when it is not up
 };
 
@@ -82,22 +94,55 @@ inline std::uint64_t total(const Gauge& gauge) {
 
 struct Observed {
   Seqlock<Verdict> verdict;
-  std::atomic<std::uint64_t> requests = 0;  // attempts that ended, one way or another
-  std::atomic<std::uint64_t> errors = 0;    // of these: no answer, a broken answer, or a status from 500 up
-  Gauge in_flight = {};                     // attempts under way
-  LatencyHistogram latency;                 // of answered attempts: first byte sent to first byte of the answer
+  // In a row, over all threads; what ends a row: gateway/outlier.h.
+  std::atomic<std::uint32_t> connect_failures_in_row = 0;
+  std::atomic<std::uint32_t> gateway_errors_in_row = 0;
+  std::atomic<std::int64_t> progress_ns = 0;        // when the last byte came from it, on any request
+  std::atomic<std::uint64_t> requests = 0;          // attempts that ended, one way or another
+  std::atomic<std::uint64_t> errors = 0;            // of these: no answer, a broken answer, or a status from 500 up
+  std::atomic<std::uint64_t> connect_failures = 0;  // of the errors: no connection was made
+  std::atomic<std::uint64_t> gateway_errors = 0;    // of the errors: sent and broke, timed out, or 502, 503 or 504
+  std::atomic<std::uint64_t> ejections = 0;
+  std::atomic<std::uint64_t> hangs = 0;
+  Gauge in_flight = {};      // attempts under way
+  LatencyHistogram latency;  // of answered attempts: first byte sent to first byte of the answer
 };
 
+// Time limits of the data path, by the name that logs and metrics give them.
+enum class Timeout : std::uint8_t {
+  kRequestHead,  // a client's request head
+  kRequestBody,  // between two pieces of its body
+  kConnect,      // to a replica
+  kFirstByte,    // from the request sent to the first byte of the answer
+  kStreamIdle,   // between two events of a stream
+  kAnswerIdle,   // between two pieces of another answer
+  kClientWrite,  // the client takes nothing of the answer
+  kQueue,        // a request that waits for a replica
+  kKeepAlive,    // an idle connection of a client
+  kTunnelIdle,   // an upgraded connection on which nothing moves
+};
+inline constexpr std::size_t kTimeouts = 10;
+std::string_view name_of(Timeout timeout);  // "first_byte"
+
 struct ServiceCounters {
-  std::atomic<std::uint64_t> requests = 0;             // that clients sent and that ended
-  std::atomic<std::uint64_t> errors = 0;               // of these: a status from 500 up, or an answer that broke off
-  std::atomic<std::uint64_t> client_errors = 0;        // answered by the gateway itself with 400 to 499
-  std::atomic<std::uint64_t> replayed = 0;             // attempts made because another failed
-  std::atomic<std::uint64_t> abandoned = 0;            // the client left before the end of the answer
-  std::atomic<std::uint64_t> unroutable = 0;           // answered 503: nobody ready
-  std::atomic<std::uint64_t> connections_refused = 0;  // over the limit
-  Gauge connections = {};                              // open now
-  LatencyHistogram latency;                            // request read to answer sent
+  std::atomic<std::uint64_t> requests = 0;              // that clients sent and that ended
+  std::atomic<std::uint64_t> errors = 0;                // of these: a status from 500 up, or an answer that broke off
+  std::atomic<std::uint64_t> client_errors = 0;         // answered by the gateway itself with 400 to 499
+  std::atomic<std::uint64_t> replayed = 0;              // attempts made because another failed
+  std::atomic<std::uint64_t> abandoned = 0;             // the client left before the end of the answer
+  std::atomic<std::uint64_t> unroutable = 0;            // answered 503: nobody ready
+  std::atomic<std::uint64_t> connections_refused = 0;   // over the limit
+  std::atomic<std::uint64_t> rejected_queue_full = 0;   // answered 503: too many were waiting
+  std::atomic<std::uint64_t> rejected_queue_time = 0;   // answered 503: waited too long
+  std::atomic<std::uint64_t> retries_denied = 0;        // not sent again, since the budget for that was spent
+  std::atomic<std::uint64_t> replays_after_exit = 0;    // of `replayed`: the process was known to have ended
+  std::atomic<std::uint64_t> streams = 0;               // answers that were event streams
+  std::atomic<std::uint64_t> streams_interrupted = 0;   // of these: broke off
+  std::atomic<std::uint64_t> upgrades = 0;              // connections that became tunnels
+  std::atomic<std::uint64_t> timeouts[kTimeouts] = {};  // by Timeout
+  Gauge waiting = {};                                   // requests in the admission queue
+  Gauge connections = {};                               // open now
+  LatencyHistogram latency;                             // request read to answer sent
 };
 
 // One of nines' own processes.
@@ -117,7 +162,7 @@ struct Field {
   std::uint32_t repeat = 0;
   std::uint32_t count = 0;
 };
-inline constexpr std::size_t kFields = 16;
+inline constexpr std::size_t kFields = 32;
 
 struct Header {
   // These six never move, in no layout.
@@ -151,6 +196,8 @@ struct Header {
   };
   std::atomic<Leave> leave = Leave::kDied;
   std::atomic<std::uint32_t> exit_status = 0;
+  std::atomic<std::uint32_t> panic = 0;  // by the gateway: 1 while it ignores ejections
+  std::uint32_t unused = 0;
   char successor[512] = "";
 #ifdef NINES_OTHER_LAYOUT
   std::uint64_t more[5] = {};

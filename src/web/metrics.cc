@@ -142,6 +142,22 @@ void write_gateway(Exposition& out, const View& view) {
              "From a request read to its answer sent." + std::string(kSumNote));
   out.histogram({}, gateway.latency.counts);
   out.gauge("nines_connections", "Connections of clients that are open.", gateway.connections);
+  out.gauge("nines_panic", "1 while so few replicas are healthy that ejections are ignored.", gateway.panic ? 1 : 0);
+  out.gauge("nines_requests_waiting", "Requests that wait for a replica.", gateway.waiting);
+  out.family("nines_requests_rejected_total", "counter",
+             "Requests that were answered with 503 because too many were waiting, or because they waited too long.");
+  out.sample({{"reason", "queue_full"}}, gateway.rejected_queue_full);
+  out.sample({{"reason", "queue_time"}}, gateway.rejected_queue_time);
+  out.counter("nines_replays_denied_total", "Requests that were not sent again because the budget for that was spent.",
+              gateway.retries_denied);
+  out.counter("nines_replays_after_exit_total", "Of the replays: those after an attempt whose process had ended.",
+              gateway.replays_after_exit);
+  out.counter("nines_streams_total", "Answers that were event streams.", gateway.streams);
+  out.counter("nines_streams_interrupted_total", "Event streams that broke off.", gateway.streams_interrupted);
+  out.counter("nines_tunnels_total", "Connections that were upgraded and became tunnels.", gateway.upgrades);
+  out.family("nines_timeouts_total", "counter", "Time limits of the data path that were reached, by limit.");
+  for (std::size_t i = 0; i < gateway.timeouts.size(); ++i)
+    out.sample({{"timeout", std::string(plane::name_of(static_cast<plane::Timeout>(i)))}}, gateway.timeouts[i]);
   out.counter("nines_connections_refused_total", "Connections that were refused because there were too many.",
               gateway.connections_refused);
 }
@@ -177,6 +193,19 @@ void write_replicas(Exposition& out, const View& view) {
   each("nines_replica_errors_total", "counter",
        "Attempts that got no answer, a broken answer, or a status from 500 up.",
        [](const ReplicaView& r) { return r.errors; });
+  each("nines_replica_connect_failures_total", "counter", "Attempts for which no connection could be made.",
+       [](const ReplicaView& r) { return r.connect_failures; });
+  each("nines_replica_gateway_errors_total", "counter",
+       "Attempts that broke, timed out, or were answered with 502, 503 or 504.",
+       [](const ReplicaView& r) { return r.gateway_errors; });
+  each("nines_replica_ejected", "gauge", "1 while the replica gets no requests because requests failed on it.",
+       [](const ReplicaView& r) { return r.ejected; });
+  each("nines_replica_ejections_total", "counter", "How often the replica was ejected.",
+       [](const ReplicaView& r) { return r.ejections; });
+  each("nines_replica_hangs_total", "counter", "How often the replica was found to hang.",
+       [](const ReplicaView& r) { return r.hangs; });
+  each("nines_replica_weight_percent", "gauge", "Percent of what a plain replica gets.",
+       [](const ReplicaView& r) { return r.weight; });
   each("nines_replica_in_flight", "gauge", "Attempts under way.", [](const ReplicaView& r) { return r.in_flight; });
   each("nines_replica_restarts_total", "counter", "Crashes that were followed by a start.",
        [](const ReplicaView& r) { return r.restarts; });

@@ -147,7 +147,18 @@ TEST_CASE("metrics: the checker finds what is wrong") {
 TEST_CASE("metrics: everything, once, in the format") {
   World world;
   world.table->service.requests = 100;
-  world.table->service.connections[0] = 4;
+  plane::ServiceCounters& service = world.table->service;
+  service.connections[0] = 4;
+  service.waiting[1] = 7;
+  service.rejected_queue_full = 11;
+  service.rejected_queue_time = 12;
+  service.retries_denied = 13;
+  service.replays_after_exit = 14;
+  service.streams = 15;
+  service.streams_interrupted = 16;
+  service.upgrades = 17;
+  for (std::size_t i = 0; i < plane::kTimeouts; ++i) service.timeouts[i] = 20 + i;
+  world.table->header.panic = 1;
   world.table->observed[2].errors = 5;
   world.facts.ledger = LedgerFacts{.rows = 42, .problem = ""};
   world.facts.backups = {{.archive = "a", .at = World::kWall - 1h, .bytes = 1'000, .verified = Verified::kYes}};
@@ -163,6 +174,17 @@ TEST_CASE("metrics: everything, once, in the format") {
   CHECK(checked.value("nines_service_state", "state=\"down\"") == 0);
   CHECK(checked.value("nines_requests_total") == 100);
   CHECK(checked.value("nines_connections") == 4);
+  CHECK(checked.value("nines_panic") == 1);
+  CHECK(checked.value("nines_requests_waiting") == 7);
+  CHECK(checked.value("nines_requests_rejected_total", "reason=\"queue_full\"") == 11);
+  CHECK(checked.value("nines_requests_rejected_total", "reason=\"queue_time\"") == 12);
+  CHECK(checked.value("nines_replays_denied_total") == 13);
+  CHECK(checked.value("nines_replays_after_exit_total") == 14);
+  CHECK(checked.value("nines_streams_total") == 15);
+  CHECK(checked.value("nines_streams_interrupted_total") == 16);
+  CHECK(checked.value("nines_tunnels_total") == 17);
+  CHECK(checked.value("nines_timeouts_total", "timeout=\"request_head\"") == 20);
+  CHECK(checked.value("nines_timeouts_total", "timeout=\"tunnel_idle\"") == 29);
   CHECK(checked.value("nines_replicas", "state=\"ready\"") == 3);
   CHECK(checked.value("nines_replica_up", "replica=\"ai-1\"") == 1);
   CHECK(checked.value("nines_replica_errors_total", "replica=\"ai-3\"") == 5);
@@ -181,6 +203,12 @@ TEST_CASE("metrics: word for word, where replicas are counted") {
   World world;
   world.table->observed[0].requests = 12;
   world.table->observed[0].in_flight[1] = 2;
+  world.table->observed[0].gateway_errors = 4;
+  world.table->observed[0].ejections = 2;
+  world.eject(0, World::kNow + 3s);
+  world.table->observed[1].connect_failures = 3;
+  world.table->observed[1].hangs = 1;
+  world.change(1, [](plane::Route& route) { route.weight = 50; });
   world.verdict(1, plane::Health::kDown, 99'000s);
   world.table->routes[2].store({});
   const std::string text = metrics(world.view());
@@ -198,7 +226,7 @@ nines_replicas{state="stopped"} 0
 nines_replicas{state="unknown"} 0
 # HELP nines_replica_up 1 while the gateway sends requests to the replica.
 # TYPE nines_replica_up gauge
-nines_replica_up{replica="ai-1"} 1
+nines_replica_up{replica="ai-1"} 0
 nines_replica_up{replica="ai-2"} 0
 # HELP nines_replica_requests_total Attempts on the replica that ended, one way or another.
 # TYPE nines_replica_requests_total counter
@@ -208,6 +236,30 @@ nines_replica_requests_total{replica="ai-2"} 0
 # TYPE nines_replica_errors_total counter
 nines_replica_errors_total{replica="ai-1"} 0
 nines_replica_errors_total{replica="ai-2"} 0
+# HELP nines_replica_connect_failures_total Attempts for which no connection could be made.
+# TYPE nines_replica_connect_failures_total counter
+nines_replica_connect_failures_total{replica="ai-1"} 0
+nines_replica_connect_failures_total{replica="ai-2"} 3
+# HELP nines_replica_gateway_errors_total Attempts that broke, timed out, or were answered with 502, 503 or 504.
+# TYPE nines_replica_gateway_errors_total counter
+nines_replica_gateway_errors_total{replica="ai-1"} 4
+nines_replica_gateway_errors_total{replica="ai-2"} 0
+# HELP nines_replica_ejected 1 while the replica gets no requests because requests failed on it.
+# TYPE nines_replica_ejected gauge
+nines_replica_ejected{replica="ai-1"} 1
+nines_replica_ejected{replica="ai-2"} 0
+# HELP nines_replica_ejections_total How often the replica was ejected.
+# TYPE nines_replica_ejections_total counter
+nines_replica_ejections_total{replica="ai-1"} 2
+nines_replica_ejections_total{replica="ai-2"} 0
+# HELP nines_replica_hangs_total How often the replica was found to hang.
+# TYPE nines_replica_hangs_total counter
+nines_replica_hangs_total{replica="ai-1"} 0
+nines_replica_hangs_total{replica="ai-2"} 1
+# HELP nines_replica_weight_percent Percent of what a plain replica gets.
+# TYPE nines_replica_weight_percent gauge
+nines_replica_weight_percent{replica="ai-1"} 100
+nines_replica_weight_percent{replica="ai-2"} 50
 # HELP nines_replica_in_flight Attempts under way.
 # TYPE nines_replica_in_flight gauge
 nines_replica_in_flight{replica="ai-1"} 2

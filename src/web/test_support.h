@@ -64,6 +64,14 @@ struct World {
     table->observed[slot].verdict.store(verdict);
   }
 
+  void eject(std::size_t slot, Instant until) {
+    plane::Verdict verdict = *table->observed[slot].verdict.load();
+    verdict.ejected_until_ns = until.since_boot.count();
+    verdict.ejections = 1;
+    verdict.cause = plane::EjectionCause::kConnect;
+    table->observed[slot].verdict.store(verdict);
+  }
+
   void push(plane::EventKind kind, Duration at, std::uint16_t replica = plane::kNoReplica, std::string_view text = "") {
     plane::Event event{.at_ns = at.count(), .kind = kind, .replica = replica};
     event.set_text(text);

@@ -17,6 +17,8 @@ class Clock {
     return wall_ - (now_ - Instant{Duration(boot_ns)});
   }
 
+  bool is_ahead(std::int64_t boot_ns) const { return Instant{Duration(boot_ns)} > now_; }
+
  private:
   static constexpr Duration kAhead = 1min;  // written after the reader took the time
   Instant now_;
@@ -113,6 +115,10 @@ void Viewer::add_replica(std::size_t slot) {
                       .in_flight = gauge(observed.in_flight),
                       .requests = observed.requests,
                       .errors = observed.errors,
+                      .connect_failures = observed.connect_failures,
+                      .gateway_errors = observed.gateway_errors,
+                      .ejections = observed.ejections,
+                      .hangs = observed.hangs,
                       .latency = latency_of(observed.latency)};
   Since turned;
   if (route) {
@@ -137,6 +143,7 @@ void Viewer::judge(ReplicaView& replica, const plane::Route& route,
   replica.state = replica_state(route.state);
   replica.since = clock_.wall(route.since_ns);
   replica.restarts = route.restarts;
+  replica.weight = route.weight;
   replica.held = route.held != 0;
   replica.note = replica.held ? "stopped by a person" : "";
   if (!has_process) return;
@@ -148,9 +155,13 @@ void Viewer::judge(ReplicaView& replica, const plane::Route& route,
   replica.pid = route.pid;
   replica.spawned = clock_.wall(route.spawned_ns);
   if (route.port != 0) replica.port = route.port;
-  replica.takes_requests = wanted && health == plane::Health::kUp;
+  replica.ejected = current && clock_.is_ahead(verdict->ejected_until_ns);
+  const bool left_out = replica.ejected && table_.header.panic == 0;
+  replica.takes_requests = wanted && health == plane::Health::kUp && !left_out && route.weight > 0;
   if (!wanted) return;
   if (!verdict) replica.note = "the gateway's verdict cannot be read";
+  if (route.weight == 0) replica.note = "its weight is 0";
+  if (replica.ejected) replica.note = "ejected: " + std::string(plane::words_of(verdict->cause));
   if (health == plane::Health::kDown) replica.note = text_of(verdict->reason);
   const bool turned_down = health == plane::Health::kDown && replica.state == "ready";
   const bool turned_up = health == plane::Health::kUp && replica.state == "unready";
@@ -182,9 +193,19 @@ void Viewer::add_gateway() {
                    .unroutable = counters.unroutable,
                    .connections_refused = counters.connections_refused,
                    .connections = gauge(counters.connections),
+                   .waiting = gauge(counters.waiting),
+                   .rejected_queue_full = counters.rejected_queue_full,
+                   .rejected_queue_time = counters.rejected_queue_time,
+                   .retries_denied = counters.retries_denied,
+                   .replays_after_exit = counters.replays_after_exit,
+                   .streams = counters.streams,
+                   .streams_interrupted = counters.streams_interrupted,
+                   .upgrades = counters.upgrades,
+                   .panic = table_.header.panic != 0,
                    // Not by the gateway's part: while one replaces another it may be the other one that serves.
                    .serving = alive(table_.header.gateway_serving, 0),
                    .latency = latency_of(counters.latency)};
+  std::ranges::copy(counters.timeouts, view_.gateway.timeouts.begin());
 }
 
 std::string Viewer::name_of_slot(std::uint16_t slot) const {
@@ -228,7 +249,7 @@ std::string Viewer::replicas_lacking() const {
   std::size_t lacking = 0;
   std::string names;
   for (const ReplicaView& replica : view_.replicas) {
-    if (replica.takes_requests || replica.held) continue;
+    if (replica.takes_requests || replica.held || replica.weight == 0) continue;
     if (++lacking > kNamed) continue;
     names += (names.empty() ? "" : ", ") + replica.name + " (" + std::string(replica.state) + ")";
   }
@@ -308,7 +329,8 @@ Viewer::Since Viewer::down_since(std::size_t enough) const {
 Viewer::Since Viewer::degraded_since(std::size_t enough) const {
   std::vector<Since> lacks;
   for (std::size_t i = 0; i < view_.replicas.size(); ++i) {
-    if (!view_.replicas[i].takes_requests && !view_.replicas[i].held) lacks.push_back(turned_[i]);
+    const ReplicaView& replica = view_.replicas[i];
+    if (!replica.takes_requests && !replica.held && replica.weight > 0) lacks.push_back(turned_[i]);
   }
   for (const PartView& part : view_.parts) {
     if (part.state != PartState::kRunning) lacks.push_back(gone_since(part));

@@ -5,6 +5,7 @@
 // Any number of threads, while the table's writers go on writing.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -78,10 +79,13 @@ struct ReplicaView {
   std::string_view state = "unknown";  // of the JSON contract: waiting, starting, ready …
   bool takes_requests = false;         // the gateway sends to it
   bool held = false;                   // a person stopped it
+  bool ejected = false;                // requests failed on it: it gets none for a while, but in panic
   std::string note;                    // what is wrong with it, empty: nothing known
   std::optional<std::uint32_t> pid;    // nullopt: no process
   std::optional<std::uint16_t> port;
   std::uint64_t in_flight = 0, requests = 0, errors = 0, restarts = 0;
+  std::uint64_t connect_failures = 0, gateway_errors = 0, ejections = 0, hangs = 0;
+  std::uint16_t weight = 100;       // percent
   std::optional<WallTime> since;    // in this state
   std::optional<WallTime> spawned;  // when its process was started; nullopt: no process
   LatencyView latency;
@@ -89,8 +93,12 @@ struct ReplicaView {
 
 struct GatewayView {
   std::uint64_t requests = 0, errors = 0, client_errors = 0, replayed = 0, abandoned = 0, unroutable = 0;
-  std::uint64_t connections_refused = 0, connections = 0;
-  bool serving = false;  // it accepts connections
+  std::uint64_t connections_refused = 0, connections = 0, waiting = 0;
+  std::uint64_t rejected_queue_full = 0, rejected_queue_time = 0, retries_denied = 0, replays_after_exit = 0;
+  std::uint64_t streams = 0, streams_interrupted = 0, upgrades = 0;
+  std::array<std::uint64_t, plane::kTimeouts> timeouts{};  // by plane::Timeout
+  bool panic = false;                                      // it ignores ejections
+  bool serving = false;                                    // it accepts connections
   LatencyView latency;
 };
 

@@ -72,6 +72,19 @@ TEST_CASE("view: what a replica is, from the supervisor's book and the gateway's
        "its process 1001 is gone, and the supervisor has not said so yet"},
       {"the gateway died while it wrote the verdict", [](World& w) { World::tear(w.table->observed[0].verdict); },
        "ready", false, "the gateway's verdict cannot be read"},
+      {"ejected", [](World& w) { w.eject(0, World::kNow + 1ns); }, "ready", false, "ejected: connections to it fail"},
+      {"its pause is over", [](World& w) { w.eject(0, World::kNow); }, "ready", true, ""},
+      {"ejected, but the gateway minds it no more",
+       [](World& w) { w.eject(0, World::kNow + 1s), w.table->header.panic = 1; }, "ready", true,
+       "ejected: connections to it fail"},
+      {"ejected was the process before",
+       [](World& w) {
+         w.eject(0, World::kNow + 1s);
+         w.change(0, [](auto& r) { r.incarnation = 9, r.state = 1; });
+       },
+       "starting", false, ""},
+      {"nothing new for it", [](World& w) { w.change(0, [](auto& r) { r.weight = 0; }); }, "ready", false,
+       "its weight is 0"},
       {"a state of a later version", [](World& w) { w.change(0, [](auto& r) { r.state = 200; }); }, "unknown", true,
        ""},
   };
