@@ -1,32 +1,54 @@
 #include "gateway/exchange.h"
 
-#include <cstdio>
-
+#include "gateway/tenure.h"
 #include "http/answer.h"
 #include "http/writer.h"
 
 namespace nines::gateway {
 namespace {
 
-std::string new_request_id(Random& random) {
-  char text[40];
-  std::snprintf(text, sizeof text, "%016llx%016llx", static_cast<unsigned long long>(random.next()),
-                static_cast<unsigned long long>(random.next()));
-  return text;
+void write_hex(std::string& out, std::uint64_t number) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  for (int shift = 60; shift >= 0; shift -= 4) out += kDigits[(number >> shift) & 0xf];
 }
+
+void add_one(std::atomic<std::uint64_t>& counter) { counter.fetch_add(1, std::memory_order_relaxed); }
 
 }  // namespace
 
-Exchange::Exchange(Shop& shop, net::Stream& client, http::MessageReader& reader, const http::Head& request)
-    : shop_(shop), client_(client), reader_(reader), request_(request), begun_(shop.loop.now()) {
+Exchange::Exchange(Shop& shop, net::Stream& client, http::MessageReader& reader, Buffers& buffers)
+    : shop_(shop),
+      client_(client),
+      reader_(reader),
+      buffers_(buffers),
+      request_(buffers.request),
+      answer_(buffers.answer),
+      begun_(shop.loop.now()),
+      client_host_(client.peer().host()),
+      body_(shop.settings, shop.kept, client, reader, buffers.request, buffers.body),
+      replays_(shop.settings.replay, shop.retries) {
   const auto sent_id = request_.find("x-request-id");
-  request_id_ = sent_id && is_sane_request_id(*sent_id) ? std::string(*sent_id) : new_request_id(shop_.random);
-  client_host_ = client_.peer().host();
+  if (sent_id && is_sane_request_id(*sent_id)) {
+    buffers_.request_id = *sent_id;
+  } else {
+    write_hex(buffers_.request_id, shop_.random.next());
+    write_hex(buffers_.request_id, shop_.random.next());
+  }
 }
 
 Task<Exchange::Then> Exchange::run() {
+  const Then then = co_await answer();
+  count();
+  if (shop_.log != nullptr && shop_.log->on()) log();
+  co_return then;
+}
+
+Task<Exchange::Then> Exchange::answer() {
   if (const char* const problem = target_problem(request_)) co_return co_await refuse({400, "bad_target", problem});
-  if (const auto then = co_await keep_body()) co_return *then;
+  if (!co_await body_.keep()) {
+    if (body_.fault()->status == 408) timed_out(plane::Timeout::kRequestBody);
+    co_return co_await refuse(*body_.fault());
+  }
   // The client's leaving cancels the work done for it, in whatever state that is.
   struct Watch {
     Watch(net::Stream& c, CancelScope& scope) : client(c) { client.cancel_on_close(&scope); }
@@ -38,68 +60,33 @@ Task<Exchange::Then> Exchange::run() {
   co_return co_await serve();
 }
 
-// Reads the body until it is whole or no more can be kept. Slow clients are waited for here, where they hold no
-// replica.
-Task<std::optional<Exchange::Then>> Exchange::keep_body() {
-  const Settings& s = shop_.settings;
-  if (request_.framing() == http::Framing::kLength && request_.content_length() > s.body_bytes) {
-    co_return co_await refuse({413, "body_too_large", "the body may have " + std::to_string(s.body_bytes) + " bytes"});
-  }
-  if (request_.expects_continue() && !co_await client_.write("HTTP/1.1 100 Continue\r\n\r\n")) co_return Then::kGone;
-  while (body_.size() < s.body_kept && !body_whole_) {
-    client_.read_deadline(shop_.loop.now() + s.body_idle);
-    const auto piece = co_await reader_.body();
-    if (!piece) {
-      const Refusal refusal = refusal_of_body(piece.error());
-      if (refusal.status == 0) co_return Then::kGone;
-      co_return co_await refuse(refusal);
-    }
-    body_ += *piece;
-    body_whole_ = reader_.message_done();
-  }
-  client_.read_deadline(Instant::never());
-  co_return std::nullopt;
-}
-
-// Why the rest of the body did not come; status 0: nobody is there any more to be told.
-Exchange::Refusal Exchange::refusal_of_body(const Error& error) const {
-  if (error.code() == Code::kTimedOut) return {408, "timeout", "the body did not arrive in time"};
-  if (error.code() == Code::kProtocol) return {400, "bad_request", "not a valid body: " + error.message()};
-  return {0, "", ""};
-}
-
 Task<Exchange::Then> Exchange::serve() {
   shop_.retries.on_request(begun_);
-  Replays replays(shop_.settings.replay, shop_.retries);
   while (true) {
-    const auto slot = co_await choose_replica();
+    const Admitted admitted = co_await slot();
     if (client_left_.cancelled()) co_return Then::kGone;
-    if (!slot) {
-      shop_.table.service.unroutable.fetch_add(1, std::memory_order_relaxed);
-      const std::string why =
-          replays.repetitions() > 0 ? "no other replica could take it after: " + error_.text() : error_.text();
-      co_return co_await refuse({503, "no_replica", why, 1});
-    }
-    switch (co_await attempt(*slot)) {
+    if (admitted.what != Admitted::What::kSlot) co_return co_await refuse(no_slot(admitted));
+    switch (co_await attempt(admitted.slot)) {
       case Ended::kAnswered: co_return keep_ ? Then::kAnother : Then::kClose;
       case Ended::kBrokenOff: co_return Then::kGone;
-      case Ended::kClientLeft:
-        if (client_fault_ && client_fault_->status != 0) co_return co_await refuse(*client_fault_);
-        co_return Then::kGone;
+      case Ended::kClientLeft: co_return co_await refuse(body_.fault().value_or(Refusal{}));
+      case Ended::kPassedOver: add_one(shop_.table.service.replayed); continue;
       case Ended::kFailed: break;
     }
     // A connection that had waited idle and broke as it was used again says nothing about its replica, which may have
     // been closing it: ask it once more, over a new one.
-    fresh_only_ = reused_ && error_.code() == Code::kClosed && !lost_;
-    if (fresh_only_) tried_.pop_back();
-    const auto [verdict, pause] = replays.after({.harmless_twice = harmless_twice(),
-                                                 .sent = sent_,
-                                                 .body_kept = !body_sent_on_,
-                                                 .stale = fresh_only_,
-                                                 .lost = lost_},
-                                                shop_.loop.now(), shop_.random.unit());
+    fresh_only_ = reused_ && error_->code() == Code::kClosed && !lost_;
+    if (fresh_only_) buffers_.tried.pop_back();
+    const auto [verdict, pause] = replays_.after({.harmless_twice = harmless_twice(),
+                                                  .sent = sent_,
+                                                  .body_kept = body_.replayable(),
+                                                  .stale = fresh_only_,
+                                                  .lost = lost_},
+                                                 shop_.loop.now(), shop_.random.unit());
+    if (verdict == Replay::kBudgetSpent) add_one(shop_.table.service.retries_denied);
     if (verdict != Replay::kAgain) co_return co_await refuse(refusal_for(verdict));
-    shop_.table.service.replayed.fetch_add(1, std::memory_order_relaxed);
+    add_one(shop_.table.service.replayed);
+    if (lost_) add_one(shop_.table.service.replays_after_exit);
     if (pause > 0ns) (void)co_await shop_.loop.sleep(pause);
   }
 }
@@ -109,55 +96,105 @@ bool Exchange::harmless_twice() const {
          request_.find("idempotency-key").has_value();
 }
 
-Task<std::optional<std::size_t>> Exchange::choose_replica() {
-  Upstreams& upstreams = shop_.upstreams;
+Task<Admitted> Exchange::slot() {
+  const auto pick = [this]() -> Pick { return shop_.upstreams.pick(buffers_.tried); };
+  const Pick now = shop_.queue.waiting() == 0 ? pick() : Pick{.what = Pick::What::kFull};
+  if (now.what == Pick::What::kSlot) co_return Admitted{.what = Admitted::What::kSlot, .slot = now.slot};
+  const Share waiting(shop_.table, shop_.table.service.waiting, shop_.settings.epoch);
   const Instant until = shop_.loop.now() + shop_.settings.admission.queue_time;
-  struct Wait {
-    static Task<Result<>> run(net::Condition& condition, Instant t) { co_return co_await condition.wait(t); }
-  };
-  while (true) {
-    if (const auto slot = upstreams.choose(tried_)) co_return slot;
-    if (upstreams.routable().waiting() >= shop_.settings.admission.queue) co_return std::nullopt;
-    if (!co_await Wait::run(upstreams.routable(), until).under(client_left_)) co_return std::nullopt;
+  const auto joins = buffers_.tried.empty() ? AdmissionQueue::Joins::kAtEnd : AdmissionQueue::Joins::kAhead;
+  const AdmissionQueue::Picker picker = pick;
+  co_return co_await shop_.queue.admit(picker, until, joins).under(client_left_);
+}
+
+// What a request is told that finds no replica to take it.
+Refusal Exchange::no_slot(const Admitted& admitted) {
+  plane::ServiceCounters& service = shop_.table.service;
+  const std::string after = error_ ? " (it was tried: " + error_->text() + ")" : "";
+  const int later = admitted.retry_after_seconds;
+  switch (admitted.what) {
+    case Admitted::What::kFull:
+      add_one(service.rejected_queue_full);
+      return {503, "overloaded", "all replicas are busy, and as many requests wait as may" + after, later};
+    case Admitted::What::kTimedOut:
+      add_one(service.rejected_queue_time);
+      timed_out(plane::Timeout::kQueue);
+      return {503, "overloaded", "all replicas were busy for as long as a request may wait" + after, later};
+    default:
+      add_one(service.unroutable);
+      return {503, "no_replica", (error_ ? "no other replica can take it" : "no replica is ready") + after, later};
   }
 }
 
 Task<Exchange::Ended> Exchange::attempt(std::size_t slot) {
-  Attempt attempt(shop_.upstreams, slot, &client_left_);
-  tried_.push_back(attempt.incarnation());
-  last_replica_ = shop_.upstreams.name(slot);
-  sent_ = false;
-  const Ended ended = co_await talk(attempt).under(client_left_);
-  if (ended != Ended::kFailed) co_return ended;
-  if (client_left_.cancelled() || client_fault_) {
-    if (!client_fault_ || client_fault_->status == 0)
-      shop_.table.service.abandoned.fetch_add(1, std::memory_order_relaxed);
-    co_return Ended::kClientLeft;
+  Ended ended;
+  const Instant begun = shop_.loop.now();
+  {
+    Attempt attempt(shop_.upstreams, slot, &client_left_);
+    buffers_.tried.push_back(attempt.incarnation());
+    buffers_.attempts.push_back({slot, "", 0ns});
+    sent_ = all_sent_ = lost_ = false;
+    send_error_.reset();
+    ended = judge(attempt, co_await talk(attempt).under(client_left_));
   }
-  lost_ = attempt.replica_gone();
-  if (lost_ && error_.code() == Code::kCancelled) error_ = Error(Code::kClosed, "its process ended");
-  attempt.failed();
+  shop_.queue.on_attempt_end();
+  buffers_.attempts.back().took = shop_.loop.now() - begun;
   co_return ended;
 }
 
+// Says how it ended to whoever keeps books about replicas.
+Exchange::Ended Exchange::judge(Attempt& attempt, Ended ended) {
+  std::string_view& outcome = buffers_.attempts.back().outcome;
+  if (ended == Ended::kFailed && (client_left_.cancelled() || body_.fault())) ended = Ended::kClientLeft;
+  switch (ended) {
+    case Ended::kAnswered: outcome = "answered"; break;
+    case Ended::kBrokenOff: outcome = "broken_off"; break;
+    case Ended::kPassedOver: outcome = "passed_over"; break;
+    case Ended::kClientLeft:
+      outcome = "client_left";
+      if (body_.fault() && body_.fault()->status == 408) timed_out(plane::Timeout::kRequestBody);
+      break;
+    case Ended::kFailed:
+      lost_ = attempt.replica_gone();
+      if (error_->code() == Code::kCancelled) {
+        if (lost_) error_ = Error(Code::kClosed, "its process ended");
+        if (send_error_) error_ = std::move(send_error_);
+      }
+      attempt.failed();
+      outcome = lost_ ? "exited" : name_of(error_->code());
+  }
+  return ended;
+}
+
+Exchange::Ended Exchange::failed(Error error) {
+  error_ = std::move(error);
+  return Ended::kFailed;
+}
+
+// Sends the request and reads the answer side by side: a replica may answer, and stop reading, before it has all.
 Task<Exchange::Ended> Exchange::talk(Attempt& attempt) {
   auto upstream = co_await connection_to(attempt.slot()).under(attempt.scope());
   if (!upstream) {
-    error_ = std::move(upstream.error());
-    co_return Ended::kFailed;
+    if (upstream.error().code() == Code::kTimedOut) timed_out(plane::Timeout::kConnect);
+    co_return failed(std::move(upstream.error()));
   }
-  if (auto sent = co_await send(**upstream).under(attempt.scope()); !sent) {
-    error_ = std::move(sent.error());
-    co_return Ended::kFailed;
+  // Runs at once, and to its end where the sockets take all of it: for most requests there is nothing to wait for
+  // below.
+  TaskGroup sending(&attempt.scope());
+  sending.start(send(attempt, *(*upstream)->stream));
+
+  Ended ended;
+  if (auto head = co_await receive_head(**upstream).under(attempt.scope()); !head) {
+    ended = failed(std::move(head.error()));
+  } else {
+    ended = co_await pass_on(attempt, **upstream);
   }
-  const auto piece = co_await first_bytes(**upstream).under(attempt.scope());
-  if (!piece) {
-    error_ = piece.error();
-    co_return Ended::kFailed;
+  if (!sending.empty()) {
+    sending.cancel();
+    co_await sending.join();
   }
-  attempt.answered(answer_.status(), shop_.loop.now() - sent_at_);
-  const Ended ended = co_await relay(attempt, **upstream, *piece);
-  if (ended == Ended::kAnswered && reusable(**upstream)) shop_.upstreams.give_back(attempt, std::move(*upstream));
+  if (ended == Ended::kAnswered && all_sent_ && reusable(**upstream))
+    shop_.upstreams.give_back(attempt, std::move(*upstream));
   co_return ended;
 }
 
@@ -174,58 +211,99 @@ Task<Result<std::unique_ptr<UpstreamConnection>>> Exchange::connection_to(std::s
   co_return std::make_unique<UpstreamConnection>(std::move(*stream), shop_.settings.head);
 }
 
-Task<Result<>> Exchange::send(UpstreamConnection& upstream) {
-  net::Stream& stream = *upstream.stream;
-  const Settings& s = shop_.settings;
-  head_text_.clear();
-  const auto length = body_whole_ ? std::optional<std::uint64_t>(body_.size()) : std::nullopt;
-  write_upstream_head(head_text_, request_, {client_host_, request_id_}, length);
+Task<void> Exchange::send(Attempt& attempt, net::Stream& replica) {
+  const auto length = body_.whole() ? std::optional<std::uint64_t>(body_.kept().size()) : std::nullopt;
+  buffers_.head_text.clear();
+  write_upstream_head(buffers_.head_text, request_, {client_host_, buffers_.request_id}, length);
 
-  const bool chunked = !body_whole_ && request_.framing() == http::Framing::kChunked;
-  stream.write_deadline(shop_.loop.now() + s.answer_idle);
+  const bool chunked = !body_.whole() && request_.framing() == http::Framing::kChunked;
+  const http::ChunkHead chunk(body_.kept().size());
+  // The replica's time begins when it has the whole request.
+  replica.read_deadline(Instant::never());
+  replica.write_deadline(shop_.loop.now() + shop_.settings.answer_idle);
   sent_ = true;
-  sent_at_ = shop_.loop.now();
-  const http::ChunkHead first(body_.size());
-  auto written = chunked ? co_await stream.write({head_text_, first.view(), body_, http::kChunkEnd})
-                         : co_await stream.write({head_text_, body_});
-  for (std::uint64_t passed = body_.size(); written && !body_whole_;) {
-    client_.read_deadline(shop_.loop.now() + s.body_idle);
-    const auto piece = co_await reader_.body();
-    // Cancelled means that the replica is gone, or that the client was seen to leave.
-    if (!piece && piece.error().code() != Code::kCancelled) client_fault_ = refusal_of_body(piece.error());
-    if (!piece) co_return failure(piece.error());
-    if (piece->empty()) {
-      if (chunked) written = co_await stream.write(http::kLastChunk);
-      break;
-    }
-    body_sent_on_ = true;
-    passed += piece->size();
-    if (passed > s.body_bytes) {
-      client_fault_ = {413, "body_too_large", "the body may have " + std::to_string(s.body_bytes) + " bytes"};
-      co_return failure(Code::kLimit, client_fault_->message);
-    }
-    const http::ChunkHead next(piece->size());
-    stream.write_deadline(shop_.loop.now() + s.answer_idle);
-    written = chunked ? co_await stream.write({next.view(), *piece, http::kChunkEnd}) : co_await stream.write(*piece);
-    sent_at_ = shop_.loop.now();
-  }
-  client_.read_deadline(Instant::never());
-  // A replica may answer and close before it has read everything: then its answer counts.
-  if (!written && written.error().code() == Code::kClosed) co_return Result<>{};
-  co_return written;
+  const auto written = chunked && !body_.kept().empty()
+                           ? co_await replica.write({buffers_.head_text, chunk.view(), body_.kept(), http::kChunkEnd})
+                           : co_await replica.write({buffers_.head_text, body_.kept()});
+  if (!written) co_return sending_failed(attempt, written.error());
+  if (!body_.whole()) co_return co_await send_rest(attempt, replica);
+  whole_request_sent(replica);
 }
 
-Task<Result<std::string_view>> Exchange::first_bytes(UpstreamConnection& upstream) {
-  upstream.stream->read_deadline(sent_at_ + shop_.settings.patience.first_byte);
+Task<void> Exchange::send_rest(Attempt& attempt, net::Stream& replica) {
+  const bool chunked = request_.framing() == http::Framing::kChunked;
   while (true) {
+    const auto piece = co_await body_.next();
+    if (!piece) co_return sending_failed(attempt, piece.error());
+    if (piece->empty()) break;
+    const http::ChunkHead chunk(piece->size());
+    replica.write_deadline(shop_.loop.now() + shop_.settings.answer_idle);
+    const auto written =
+        chunked ? co_await replica.write({chunk.view(), *piece, http::kChunkEnd}) : co_await replica.write(*piece);
+    if (!written) co_return sending_failed(attempt, written.error());
+  }
+  if (chunked) {
+    if (const auto written = co_await replica.write(http::kLastChunk); !written)
+      co_return sending_failed(attempt, written.error());
+  }
+  whole_request_sent(replica);
+}
+
+void Exchange::whole_request_sent(net::Stream& replica) {
+  all_sent_ = true;
+  sent_at_ = shop_.loop.now();
+  if (!answering_) replica.read_deadline(sent_at_ + shop_.settings.patience.first_byte);
+}
+
+// A replica may answer and close before it has read everything: then its answer counts, and what is left of the
+// connection tells. Anything else ends the attempt.
+void Exchange::sending_failed(Attempt& attempt, const Error& error) {
+  if (error.code() == Code::kClosed || error.code() == Code::kCancelled) return;
+  send_error_ = error;
+  attempt.scope().cancel();
+}
+
+Task<Result<>> Exchange::receive_head(UpstreamConnection& upstream) {
+  do {
     if (request_.method() == "HEAD") upstream.reader.expect_no_body();
+    // Without a buffer, and so that a deadline that passes leaves the reader as it was.
+    while (true) {
+      const auto readable = co_await upstream.stream->readable();
+      if (readable) break;
+      if (!waits_on(readable.error(), *upstream.stream)) co_return failure(readable.error());
+    }
     const auto got = co_await upstream.reader.head(answer_);
     if (!got) co_return failure(got.error());
     if (!*got) co_return failure(Code::kClosed, "it closed the connection without an answer");
     if (answer_.status() == 101) co_return failure(Code::kProtocol, "it switched protocols without being asked");
-    if (answer_.status() >= 200) break;
+  } while (answer_.status() < 200);
+  co_return Result<>{};
+}
+
+// The time for the first byte is over: may it take longer?
+bool Exchange::waits_on(const Error& error, net::Stream& replica) {
+  if (error.code() != Code::kTimedOut) return false;
+  const Instant until = first_byte_deadline(shop_.settings.patience, sent_at_, Instant{});
+  if (until <= shop_.loop.now()) {
+    timed_out(plane::Timeout::kFirstByte);
+    return false;
   }
-  co_return co_await upstream.reader.body();
+  replica.read_deadline(until);
+  return true;
+}
+
+// A 503 is better answered by a replica that has room.
+bool Exchange::is_passed_over() {
+  return answer_.status() == 503 && shop_.upstreams.pick(buffers_.tried).what == Pick::What::kSlot &&
+         replays_.elsewhere_after_503(harmless_twice(), body_.replayable(), shop_.loop.now());
+}
+
+Task<Exchange::Ended> Exchange::pass_on(Attempt& attempt, UpstreamConnection& upstream) {
+  if (is_passed_over()) {
+    attempt.answered(answer_.status(), shop_.loop.now() - sent_at_);
+    co_return Ended::kPassedOver;
+  }
+  co_return co_await relay(attempt, upstream);
 }
 
 // After the answer. (An answer of unknown length to a client of HTTP/1.0 ends with the connection.)
@@ -242,88 +320,129 @@ BodyCoding Exchange::coding_for_client() const {
   }
 }
 
-Task<Exchange::Ended> Exchange::relay(Attempt& attempt, UpstreamConnection& upstream, std::string_view piece) {
+Task<Exchange::Ended> Exchange::relay(Attempt& attempt, UpstreamConnection& upstream) {
   const Settings& s = shop_.settings;
   const BodyCoding coding = coding_for_client();
-  const bool chunked = coding == BodyCoding::kChunked;
-  keep_ = may_keep_connection();
-  head_text_.clear();
-  write_client_head(head_text_, answer_, {client_host_, request_id_, request_.minor_version() == 0}, coding, keep_);
-
-  std::string_view head = head_text_;
+  AnswerRelay relay({s.answer_idle, s.stream_idle}, client_, *upstream.stream, upstream.reader, answer_, coding,
+                    buffers_.early);
   while (true) {
-    const bool last = upstream.reader.message_done();
-    const http::ChunkHead chunk(piece.size());
-    client_.write_deadline(shop_.loop.now() + s.answer_idle);
-    const auto written =
-        chunked && !piece.empty()
-            ? co_await client_.write({head, chunk.view(), piece, http::kChunkEnd, last ? http::kLastChunk : ""})
-            : co_await client_.write({head, piece, chunked && last ? http::kLastChunk : ""});
-    if (!written) {
-      shop_.table.service.abandoned.fetch_add(1, std::memory_order_relaxed);
-      client_.reset();
-      co_return Ended::kClientLeft;
-    }
-    if (last) break;
-    head = {};
-    upstream.stream->read_deadline(shop_.loop.now() + s.answer_idle);
-    // Only this waits for the replica: what has arrived of its answer goes out even when it is gone.
-    const auto next = co_await upstream.reader.body().under(attempt.scope());
-    if (!next) co_return co_await break_off(attempt);
-    piece = *next;
+    auto first = co_await relay.first().under(attempt.scope());
+    if (first) break;
+    if (!waits_on(first.error(), *upstream.stream)) co_return failed(std::move(first.error()));
   }
-  count(answer_.status());
-  co_return Ended::kAnswered;
+  answering_ = true;
+  first_byte_ = shop_.loop.now() - begun_;
+  status_ = answer_.status();
+  if (relay.is_event_stream()) add_one(shop_.table.service.streams);
+  attempt.answered(answer_.status(), shop_.loop.now() - sent_at_);
+
+  keep_ = may_keep_connection();
+  buffers_.head_text.clear();
+  write_client_head(buffers_.head_text, answer_, {client_host_, buffers_.request_id, request_.minor_version() == 0},
+                    coding, keep_);
+  const auto ended = co_await relay.rest(buffers_.head_text, attempt.scope(), [] {});
+  bytes_out_ = relay.bytes();
+  switch (ended) {
+    case AnswerRelay::Ended::kWhole: count(); co_return Ended::kAnswered;
+    case AnswerRelay::Ended::kReplicaBroke: co_return broken_off(attempt, relay);
+    case AnswerRelay::Ended::kClientLeft: break;
+  }
+  broken_ = true;
+  if (relay.error().code() == Code::kTimedOut) timed_out(plane::Timeout::kClientWrite);
+  co_return Ended::kClientLeft;
 }
 
-// The answer ended before its end. A clean end, or silence, would pass for a whole answer: the client must see it
-// break.
-Task<Exchange::Ended> Exchange::break_off(Attempt& attempt) {
-  client_.reset();
-  if (client_left_.cancelled()) {
-    shop_.table.service.abandoned.fetch_add(1, std::memory_order_relaxed);
-    co_return Ended::kClientLeft;
-  }
-  shop_.table.observed[attempt.slot()].errors.fetch_add(1, std::memory_order_relaxed);
-  count(502);
-  co_return Ended::kBrokenOff;
+Exchange::Ended Exchange::broken_off(Attempt& attempt, const AnswerRelay& relay) {
+  broken_ = true;
+  cause_ = "broken_off";
+  if (relay.is_event_stream()) add_one(shop_.table.service.streams_interrupted);
+  if (relay.error().code() == Code::kTimedOut)
+    timed_out(relay.is_event_stream() ? plane::Timeout::kStreamIdle : plane::Timeout::kAnswerIdle);
+  add_one(shop_.table.observed[attempt.slot()].errors);
+  return Ended::kBrokenOff;
 }
 
 bool Exchange::reusable(const UpstreamConnection& upstream) const {
   return answer_.keep_alive() && upstream.reader.message_done() && !upstream.reader.has_more();
 }
 
-Exchange::Refusal Exchange::refusal_for(Replay verdict) const {
+Refusal Exchange::refusal_for(Replay verdict) const {
   const std::string request = std::string(request_.method()) + " " + std::string(request_.path());
-  const std::string what = "replica " + last_replica_ + " failed while it had " + request + ": " + error_.text();
-  const int status = error_.code() == Code::kTimedOut ? 504 : 502;
-  return {status, status == 504 ? "replica_timeout" : "replica_lost",
-          what + ". The request was not sent again: " + std::string(reason_of(verdict))};
+  const std::string& replica = shop_.upstreams.name(buffers_.attempts.back().slot);
+  const int status = error_->code() == Code::kTimedOut ? 504 : 502;
+  return {.status = status,
+          .code = status == 504 ? "replica_timeout" : "replica_lost",
+          .message = "replica " + replica + " failed while it had " + request + ": " + error_->text() +
+                     ". The request was not sent again: " + std::string(reason_of(verdict)),
+          .retry_is_useless = discourages_retry(verdict)};
 }
 
-Task<Exchange::Then> Exchange::refuse(Refusal refusal) {
+Task<Exchange::Then> Exchange::refuse(const Refusal& refusal) {
+  if (refusal.status == 0) co_return Then::kGone;
+  refused_ = true;
+  status_ = refusal.status;
+  if (cause_.empty()) cause_ = refusal.code;
   const bool keep =
       request_.keep_alive() && !shop_.connections.draining() && reader_.message_done() && refusal.status != 400;
   http::Response answer = http::error_response(refusal.status, refusal.message, refusal.code);
-  answer.fields.emplace_back("X-Request-Id", request_id_);
+  answer.fields.emplace_back("X-Request-Id", buffers_.request_id);
   if (refusal.retry_after_seconds > 0)
     answer.fields.emplace_back("Retry-After", std::to_string(refusal.retry_after_seconds));
+  if (refusal.retry_is_useless) answer.fields.emplace_back("x-should-retry", "false");
   const auto written = co_await http::send_answer(client_, answer,
                                                   {.head_only = request_.method() == "HEAD",
                                                    .keep_alive = keep,
                                                    .old_client = request_.minor_version() == 0,
                                                    .write_idle = shop_.settings.answer_idle});
-  count(refusal.status);
-  if (refusal.status < 500) shop_.table.service.client_errors.fetch_add(1, std::memory_order_relaxed);
   if (!written) co_return Then::kGone;
   co_return keep ? Then::kAnother : Then::kClose;
 }
 
-void Exchange::count(int status) {
+void Exchange::timed_out(plane::Timeout which) {
+  add_one(shop_.table.service.timeouts[static_cast<std::size_t>(which)]);
+  cause_ = plane::name_of(which);
+}
+
+// Once, however it ended, and as soon as that is known.
+void Exchange::count() {
+  if (std::exchange(counted_, true)) return;
   plane::ServiceCounters& service = shop_.table.service;
-  service.requests.fetch_add(1, std::memory_order_relaxed);
-  if (status >= 500) service.errors.fetch_add(1, std::memory_order_relaxed);
-  service.latency.record(shop_.loop.now() - begun_);
+  const bool left = !refused_ && (status_ == 0 || client_left_.cancelled() || (broken_ && cause_ != "broken_off"));
+  if (left) {
+    if (cause_.empty()) cause_ = "client_left";
+    add_one(service.abandoned);
+  } else {
+    add_one(service.requests);
+    if (broken_ || status_ >= 500) add_one(service.errors);
+    if (refused_ && status_ < 500) add_one(service.client_errors);
+    service.latency.record(shop_.loop.now() - begun_);
+  }
+}
+
+void Exchange::log() const {
+  const auto named = [this](const Buffers::Attempted& attempted) {
+    return AccessAttempt{shop_.upstreams.name(attempted.slot), attempted.outcome, attempted.took};
+  };
+  constexpr std::size_t kShown = 16;
+  std::array<AccessAttempt, kShown> attempts;
+  const std::size_t count = std::min(kShown, buffers_.attempts.size());
+  std::transform(buffers_.attempts.end() - static_cast<std::ptrdiff_t>(count), buffers_.attempts.end(),
+                 attempts.begin(), named);
+  const Duration total = shop_.loop.now() - begun_;
+  shop_.log->add({.at = shop_.loop.wall_now() - total,
+                  .id = buffers_.request_id,
+                  .client = client_host_,
+                  .method = request_.method(),
+                  .target = request_.target(),
+                  .status = status_,
+                  .bytes_in = body_.bytes(),
+                  .bytes_out = bytes_out_,
+                  .total = total,
+                  .first_byte = first_byte_,
+                  .replica = refused_ || count == 0 ? std::string_view() : attempts[count - 1].replica,
+                  .attempts = std::span(attempts.data(), count),
+                  .cause = cause_,
+                  .traceparent = request_.find("traceparent").value_or("")});
 }
 
 }  // namespace nines::gateway

@@ -1,26 +1,35 @@
-// One request of one client, from its head to the end of its answer: chooses a replica, sends it, streams the answer
-// back, and sends the request again elsewhere when the attempt fails and may_replay() says so.
+// One request of one client, from its head to the end of its answer: waits for a slot on a replica, sends it, passes
+// the answer back, and sends the request again elsewhere when the attempt fails and Replays says that it may.
 //
 //   request head read
-//     -> keep the body's beginning (up to Settings::body_kept)
-//     -> choose a replica; wait for one if there is none            -> 503
-//     -> take an idle connection or connect                        --+
-//     -> send head and body                                          | failed: again elsewhere,
-//     -> read the answer up to the first bytes of its body         --+ or 502, 504
+//     -> keep the body's beginning (request_body.h)
+//     -> a slot on a replica, maybe after a wait (admission_queue.h) -> 503
+//     -> take an idle connection or connect                         --+
+//     -> send head and body, and at the same time                     | failed: again elsewhere,
+//        read the answer up to what is worth passing on (relay.h)   --+ or 502, 504
 //     ======== from here on the client has bytes: never again ========
-//     -> stream the rest; if it breaks off, reset the client's connection: a broken answer never ends cleanly
+//     -> pass the rest on (relay.h), or join the connections after 101 (tunnel.h)
 //
-// The answer's head is held until the first bytes of its body are there, so that a replica that dies in between costs
-// nothing.
+// An answer may come before the request is sent: then it is passed on at once, and the connections end with it.
+//
+// State diagram and reasons: docs/internals/gateway.md. Thread: the worker's.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
-#include <vector>
+#include <string_view>
 
 #include "base/random.h"
 #include "base/task.h"
+#include "gateway/access_log.h"
+#include "gateway/admission_queue.h"
+#include "gateway/buffers.h"
 #include "gateway/forward.h"
+#include "gateway/refusal.h"
+#include "gateway/relay.h"
+#include "gateway/replay.h"
+#include "gateway/request_body.h"
 #include "gateway/settings.h"
 #include "gateway/upstreams.h"
 #include "http/connections.h"
@@ -37,15 +46,19 @@ struct Shop {
   const Settings& settings;
   plane::Table& table;
   Upstreams& upstreams;
+  AdmissionQueue& queue;
   RetryBudget& retries;
   const http::Connections& connections;
   Random& random;
+  BufferPool buffers{};
+  KeptBytes kept{};
+  AccessLog* log = nullptr;  // nobody wants to know
 };
 
 class Exchange {
  public:
-  // All of them outlive the exchange. `reader` has just read `request`.
-  Exchange(Shop& shop, net::Stream& client, http::MessageReader& reader, const http::Head& request);
+  // All of them outlive the exchange. `reader` has just read `buffers.request`.
+  Exchange(Shop& shop, net::Stream& client, http::MessageReader& reader, Buffers& buffers);
 
   // What the connection is good for afterwards.
   enum class Then : std::uint8_t {
@@ -58,63 +71,76 @@ class Exchange {
  private:
   // How one attempt ended.
   enum class Ended : std::uint8_t {
-    kAnswered,   // the client has all of it
-    kBrokenOff,  // the client has a part of it
-    kFailed,     // the client has nothing; error_ says why
-    kClientLeft,
-  };
-  struct Refusal {
-    int status;
-    std::string_view code;
-    std::string message;
-    int retry_after_seconds = 0;
+    kAnswered,    // the client has all of it
+    kBrokenOff,   // the client has a part of it
+    kPassedOver,  // the replica had no room for it, another has: it goes there
+    kFailed,      // the client has nothing; error_ says why
+    kClientLeft,  // or its body cannot be had: body_.fault() says why
   };
 
-  // What to do when the body cannot be had; nothing when it can.
-  Task<std::optional<Then>> keep_body();
+  Task<Then> answer();
   Task<Then> serve();
-  Task<std::optional<std::size_t>> choose_replica();
+  Task<Admitted> slot();
+  Refusal no_slot(const Admitted& admitted);
   Task<Ended> attempt(std::size_t slot);
+  Ended judge(Attempt& attempt, Ended ended);
   Task<Ended> talk(Attempt& attempt);
   Task<Result<std::unique_ptr<UpstreamConnection>>> connection_to(std::size_t slot);
-  Refusal refusal_of_body(const Error& error) const;
-  Task<Result<>> send(UpstreamConnection& upstream);
-  Task<Result<std::string_view>> first_bytes(UpstreamConnection& upstream);
-  Task<Ended> relay(Attempt& attempt, UpstreamConnection& upstream, std::string_view piece);
-  Task<Ended> break_off(Attempt& attempt);
+  Task<void> send(Attempt& attempt, net::Stream& replica);
+  Task<void> send_rest(Attempt& attempt, net::Stream& replica);
+  void whole_request_sent(net::Stream& replica);
+  void sending_failed(Attempt& attempt, const Error& error);
+  Task<Result<>> receive_head(UpstreamConnection& upstream);
+  bool waits_on(const Error& error, net::Stream& replica);
+  bool is_passed_over();
+  Task<Ended> pass_on(Attempt& attempt, UpstreamConnection& upstream);
+  Task<Ended> relay(Attempt& attempt, UpstreamConnection& upstream);
+  Ended failed(Error error);
+  Ended broken_off(Attempt& attempt, const AnswerRelay& relay);
 
   bool harmless_twice() const;
   bool may_keep_connection() const;
   BodyCoding coding_for_client() const;
   bool reusable(const UpstreamConnection& upstream) const;
   Refusal refusal_for(Replay verdict) const;
-  Task<Then> refuse(Refusal refusal);
-  void count(int status);
+  Task<Then> refuse(const Refusal& refusal);
+  void timed_out(plane::Timeout which);
+  void count();
+  void log() const;
 
   Shop& shop_;
   net::Stream& client_;
   http::MessageReader& reader_;
+  Buffers& buffers_;
   const http::Head& request_;
+  http::Head& answer_;
   const Instant begun_;
 
-  std::string request_id_;
   std::string client_host_;
   CancelScope client_left_;
-  std::string body_;                     // as much of the request's body as is kept
-  bool body_whole_ = false;              // it is all of it
-  bool body_sent_on_ = false;            // bytes beyond body_ have been passed on and are gone
-  std::optional<Refusal> client_fault_;  // what is wrong with the rest of its body; status 0: it has left
-  bool reused_ = false;                  // in the present attempt: over a connection that had served before
-  bool fresh_only_ = false;              // the next attempt makes a new connection
-  bool sent_ = false;                    // in the present attempt: some of the request may have reached the replica
-  bool lost_ = false;                    // the process of the last attempt is known to have ended
-  Instant sent_at_{};
-  std::vector<std::uint64_t> tried_;  // incarnations
-  std::string last_replica_;
-  Error error_{Code::kUnavailable, "no replica is ready"};  // of the last failed attempt
-  http::Head answer_;
-  bool keep_ = false;      // said so in the answer's head: the connection takes another request
-  std::string head_text_;  // scratch
+  RequestBody body_;
+  Replays replays_;
+
+  // Of the present attempt.
+  bool reused_ = false;              // over a connection that had served before
+  bool sent_ = false;                // some of the request may have reached the replica
+  bool all_sent_ = false;            // the replica has been given the whole request
+  bool answering_ = false;           // the client has something of the answer
+  bool lost_ = false;                // its process is known to have ended
+  Instant sent_at_{};                // when it had the whole request
+  std::optional<Error> send_error_;  // why that failed, other than that the replica closed
+
+  bool fresh_only_ = false;     // the next attempt makes a new connection
+  std::optional<Error> error_;  // of the last failed attempt
+  bool keep_ = false;           // said so in the answer's head: the connection takes another request
+
+  // How it ended.
+  int status_ = 0;          // what the client was told; 0: nothing
+  bool broken_ = false;     // the client has a part of an answer
+  bool refused_ = false;    // the answer was the gateway's own
+  std::string_view cause_;  // AccessRecord::cause
+  std::uint64_t bytes_out_ = 0;
+  std::optional<Duration> first_byte_;
 };
 
 }  // namespace nines::gateway

@@ -32,16 +32,20 @@ struct Settings {
   PatienceLimits patience;
   http::ReadLimits head;
 
-  std::size_t body_bytes = 64 * 1024 * 1024;  // 413 beyond
-  std::size_t body_kept = 256 * 1024;         // of a request, so that it can be sent again
-  std::size_t connections = 8000;             // of one worker; further ones get 503
-  std::size_t workers = 1;                    // of this gateway, who share what is there once
+  std::size_t body_bytes = 64 * 1024 * 1024;   // 413 beyond
+  std::size_t body_kept = 256 * 1024;          // of a request, so that it can be sent again
+  std::size_t bodies_kept = 64 * 1024 * 1024;  // of all requests of a worker; further ones are not kept
+  std::size_t connections = 8000;              // of one worker; further ones get 503
+  std::size_t workers = 1;                     // of this gateway, who share what is there once
 
   Duration connect_time = 1s;
   Duration head_time = 10s;     // a client's request head, from its first byte
   Duration body_idle = 30s;     // between two pieces of a request's body
   Duration answer_idle = 120s;  // between two pieces of an answer, either side
-  Duration keep_alive = 75s;    // of an idle client connection
+  // Between two data events of an event stream. Comments (":") are no progress: servers send them while nothing moves.
+  Duration stream_idle = 120s;
+  Duration tunnel_idle = 1h;  // of a connection after 101, in both directions
+  Duration keep_alive = 75s;  // of an idle client connection
   // Below the keep-alive time of the servers in the field (uvicorn and Node.js: 5 s), so that they seldom close
   // a connection we are about to use.
   Duration upstream_idle = 4s;

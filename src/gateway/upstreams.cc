@@ -47,7 +47,7 @@ bool Attempt::replica_gone() const {
 }
 
 Upstreams::Upstreams(net::Loop& loop, plane::Table& table, const Settings& settings, std::uint64_t seed)
-    : loop_(loop), table_(table), settings_(settings), random_(seed), routable_(loop), replicas_(plane::kReplicasMax) {
+    : loop_(loop), table_(table), settings_(settings), random_(seed), replicas_(plane::kReplicasMax) {
   refresh();
 }
 
@@ -78,7 +78,6 @@ bool Upstreams::reload(std::size_t slot) {
 void Upstreams::refresh() {
   // Before the routes: what changes while they are read is read again.
   version_ = table_.header.routes_version.load(std::memory_order_acquire);
-  bool any_routable = false;
   for (std::size_t slot = 0; slot < replicas_.size(); ++slot) {
     Replica& replica = replicas_[slot];
     const plane::Route before = replica.route;
@@ -95,9 +94,7 @@ void Upstreams::refresh() {
       replica.routable = now.wanted == Wanted::kServe && replica.address.is_set() &&
                          replica.verdict.incarnation == now.incarnation && replica.verdict.health == Health::kUp;
     }
-    any_routable = any_routable || replica.routable;
   }
-  if (any_routable) routable_.notify_all();
 }
 
 // The process is gone, and so are its sockets: attempts learn it from their streams, which may still hold an answer
@@ -132,6 +129,11 @@ std::optional<std::size_t> Upstreams::choose(std::span<const std::uint64_t> trie
     candidates_.push_back(candidate);
   }
   return gateway::choose(candidates_, random_);
+}
+
+Pick Upstreams::pick(std::span<const std::uint64_t> tried) {
+  if (const auto slot = choose(tried)) return {Pick::What::kSlot, *slot};
+  return {tried.empty() ? Pick::What::kNobody : Pick::What::kTriedAll, 0};
 }
 
 std::unique_ptr<UpstreamConnection> Upstreams::take(std::size_t slot) {

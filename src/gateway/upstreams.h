@@ -17,11 +17,11 @@
 #include "base/cancel.h"
 #include "base/intrusive_list.h"
 #include "base/random.h"
+#include "gateway/admission_queue.h"
 #include "gateway/balance.h"
 #include "gateway/settings.h"
 #include "gateway/tenure.h"
 #include "http/reader.h"
-#include "net/condition.h"
 #include "net/stream.h"
 #include "plane/plane.h"
 
@@ -75,8 +75,8 @@ class Upstreams {
 
   // The slot of the replica to send to; never one whose incarnation is in `tried`. nullopt: nobody can take it now.
   std::optional<std::size_t> choose(std::span<const std::uint64_t> tried);
-  // Wakes when refresh() has found a replica that can be routed to.
-  net::Condition& routable() { return routable_; }
+  // The same, and why there is none.
+  Pick pick(std::span<const std::uint64_t> tried);
 
   // An idle connection that is known to be alive, or null.
   std::unique_ptr<UpstreamConnection> take(std::size_t slot);
@@ -108,7 +108,6 @@ class Upstreams {
   plane::Table& table_;
   const Settings& settings_;
   Random random_;
-  net::Condition routable_;
   std::uint64_t version_ = 0;  // of the routes last read
   std::vector<Replica> replicas_;
   std::vector<Candidate> candidates_;  // scratch of choose()

@@ -17,8 +17,9 @@ Worker::Worker(net::Loop& loop, plane::Table& table, const Settings& settings, s
       settings_(settings),
       random_(seed),
       upstreams_(loop, table, settings, random_.next()),
+      queue_(loop, settings.admission, queue_share(settings.admission, settings.workers), random_.next()),
       retries_(settings.retry_budget),
-      shop_{loop, settings, table, upstreams_, retries_, connections_, random_},
+      shop_{loop, settings, table, upstreams_, queue_, retries_, connections_, random_},
       connections_(loop, settings.connections,
                    [this](auto stream, bool refused) { return connection(std::move(stream), refused); }) {
   background_.start(prune_now_and_then());
@@ -30,8 +31,13 @@ Task<void> Worker::prune_now_and_then() {
   while (co_await loop_.sleep(1s)) upstreams_.prune();
 }
 
+void Worker::refresh() {
+  upstreams_.refresh();
+  queue_.wake_head();
+}
+
 Task<void> Worker::refresh_now_and_then() {
-  while (co_await loop_.sleep(kRefresh)) upstreams_.refresh();
+  while (co_await loop_.sleep(kRefresh)) refresh();
 }
 
 Task<void> Worker::stop_accepting() {
@@ -55,17 +61,17 @@ Task<void> Worker::connection(std::unique_ptr<net::Stream> stream, bool refused)
   }
   const Share open(table_, table_.service.connections, settings_.epoch);
   http::MessageReader reader(*stream, http::Side::kRequests, settings_.head);
-  http::Head head;
   while (co_await connections_.next_request(*stream, reader, settings_.keep_alive)) {
-    if (!co_await request(*stream, reader, head)) co_return;
+    if (!co_await request(*stream, reader)) co_return;
   }
 }
 
-Task<bool> Worker::request(net::Stream& stream, http::MessageReader& reader, http::Head& head) {
+Task<bool> Worker::request(net::Stream& stream, http::MessageReader& reader) {
+  const BufferPool::Lent buffers = shop_.buffers.lend();
   stream.read_deadline(loop_.now() + settings_.head_time);
-  const auto got = co_await reader.head(head);
+  const auto got = co_await reader.head(buffers->request);
   if (got && *got) {
-    Exchange exchange(shop_, stream, reader, head);
+    Exchange exchange(shop_, stream, reader, *buffers);
     const Exchange::Then then = co_await exchange.run();
     if (then == Exchange::Then::kClose) co_await http::close_gently(stream);
     co_return then == Exchange::Then::kAnother;
@@ -73,6 +79,9 @@ Task<bool> Worker::request(net::Stream& stream, http::MessageReader& reader, htt
   if (!got) {
     switch (got.error().code()) {
       case Code::kTimedOut:
+        table_.service.timeouts[static_cast<std::size_t>(plane::Timeout::kRequestHead)].fetch_add(
+            1, std::memory_order_relaxed);
+        [[fallthrough]];
       case Code::kLimit:
       case Code::kProtocol: co_await refuse(stream, http::response_to(got.error())); break;
       default: break;  // nobody is there to read an answer

@@ -24,7 +24,9 @@ class Worker {
 
   void serve(std::unique_ptr<net::Listener> listener) { connections_.serve(std::move(listener)); }
   // The table has changed.
-  void refresh() { upstreams_.refresh(); }
+  void refresh();
+  // What becomes of each request from now on. It outlives the worker.
+  void log_to(AccessLog& log) { shop_.log = &log; }
 
   // Leaving: http::Connections says what each does. From the first on nobody has to call refresh(): the doorbell is the
   // successor's then.
@@ -37,7 +39,7 @@ class Worker {
 
  private:
   Task<void> connection(std::unique_ptr<net::Stream> stream, bool refused);
-  Task<bool> request(net::Stream& stream, http::MessageReader& reader, http::Head& head);
+  Task<bool> request(net::Stream& stream, http::MessageReader& reader);
   Task<void> refuse(net::Stream& stream, const http::Response& answer);
   Task<void> prune_now_and_then();
   Task<void> refresh_now_and_then();
@@ -47,6 +49,7 @@ class Worker {
   const Settings& settings_;
   Random random_;
   Upstreams upstreams_;
+  AdmissionQueue queue_;
   RetryBudget retries_;
   Shop shop_;
   http::Connections connections_;

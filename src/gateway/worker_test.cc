@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include "base/text.h"
 #include "gateway/test_support.h"
 
 namespace nines::gateway {
@@ -149,7 +150,7 @@ Task<void> refused_connection(Loop& loop) {
   world.remove(1);
   const auto alone = co_await world.call("POST", "/unsafe", "x");
   CHECK(alone.head.status() == 503);
-  CHECK(alone.head.find("retry-after") == "1");
+  CHECK(parse_unsigned(alone.head.find("retry-after").value_or("")).value_or(0) >= 1);
   co_await world.worker.drain(1s);
   co_await echo.server.drain(1s);
 }
@@ -234,7 +235,7 @@ Task<void> waits(Loop& loop) {
   const Instant begun = loop.now();
   const auto none = co_await world.call("GET", "/");
   CHECK(none.head.status() == 503);
-  CHECK(none.head.find("retry-after") == "1");
+  CHECK(parse_unsigned(none.head.find("retry-after").value_or("")).value_or(0) >= 1);
   CHECK(loop.now() - begun == 5s);
   CHECK(world.counters().unroutable == 1);
 
