@@ -135,9 +135,10 @@ class Exchange {
   bool keep_ = false;           // said so in the answer's head: the connection takes another request
 
   // How it ended.
-  int status_ = 0;          // what the client was told; 0: nothing
-  bool broken_ = false;     // the client has a part of an answer
-  bool refused_ = false;    // the answer was the gateway's own
+  int status_ = 0;        // what the client was told; 0: nothing
+  bool broken_ = false;   // the client has a part of an answer
+  bool refused_ = false;  // the answer was the gateway's own
+  bool counted_ = false;
   std::string_view cause_;  // AccessRecord::cause
   std::uint64_t bytes_out_ = 0;
   std::optional<Duration> first_byte_;
