@@ -2,7 +2,8 @@
 // their FIFOs into rotated log files, records what happened, shows the dashboard, and takes backups on time.
 //
 // A replica is never blocked by it for longer than the FIFO holds, and loses nothing when it dies: what was written
-// meanwhile waits in the FIFO, what happened waits in the log of the shared table.
+// meanwhile waits in the FIFO, what was read from there in the spool (log_spool.h), what happened in the log of the
+// shared table.
 //
 // Inherited: kPlane, kSnapshot, kBellToKeeper, kFirstLogPipe…. Arguments: the configuration's file, FOLDER, STATE, RUN.
 #include <fcntl.h>
@@ -20,69 +21,59 @@
 #include "app/service.h"
 #include "app/snapshot.h"
 #include "net/epoll_loop.h"
-#include "supervise/log_file.h"
+#include "supervise/log_pump.h"
 
 namespace nines::app {
 namespace {
 
-class LogPump {
+class LogReader {
  public:
-  LogPump(net::EpollLoop& loop, Fd fifo, supervise::RotatingLog log)
-      : loop_(loop), fifo_(std::move(fifo)), event_(loop, fifo_.get()), log_(std::move(log)) {}
+  LogReader(net::EpollLoop& loop, supervise::LogPump pump)
+      : loop_(loop), pump_(std::move(pump)), event_(loop, pump_.pipe()) {}
 
   Task<void> run() {
     do {
-      while (drain_some()) (void)co_await loop_.sleep(0ns);
+      while (pump_.pump(loop_.wall_now())) (void)co_await loop_.sleep(0ns);
     } while (co_await event_.readable());
-    while (drain_some()) {
+    while (pump_.pump(loop_.wall_now())) {
     }
   }
 
  private:
-  // True: there may be more. Bounded, so that a replica that writes without end does not keep the others' output
-  // waiting.
-  bool drain_some() {
-    constexpr int kPiecesMax = 16;
-    std::array<char, 64 * 1024> buffer;
-    for (int i = 0; i < kPiecesMax; ++i) {
-      const ssize_t n = ::read(fifo_.get(), buffer.data(), buffer.size());
-      if (n <= 0) return false;
-      log_.append({buffer.data(), static_cast<std::size_t>(n)}, loop_.wall_now());
-    }
-    return true;
-  }
-
   net::EpollLoop& loop_;
-  Fd fifo_;
+  supervise::LogPump pump_;
   net::FdEvent event_;
-  supervise::RotatingLog log_;
 };
 
 // One that cannot be written, or read, must not keep the others' replicas waiting: its output is drained and dropped.
-std::unique_ptr<LogPump> pump_for(net::EpollLoop& loop, int pipe, const std::string& file) {
+std::unique_ptr<LogReader> reader_for(net::EpollLoop& loop, int pipe, const Paths& paths, const std::string& replica) {
+  using supervise::LogPump, supervise::LogSpool, supervise::RotatingLog;
+  const std::string file = paths.replica_log(replica);
   auto fifo = supervise::reopen_log_fifo(pipe);
-  auto log = supervise::RotatingLog::open({.path = file});
+  auto log = RotatingLog::open({.path = file});
+  auto spool = LogSpool::open(paths.replica_spool(replica));
   if (!fifo) std::fprintf(stderr, "nines keeper: %s\n", fifo.error().text().c_str());
   if (!log) std::fprintf(stderr, "nines keeper: %s\n", log.error().text().c_str());
+  if (!spool) std::fprintf(stderr, "nines keeper: %s\n", spool.error().text().c_str());
   if (!fifo) return nullptr;
-  using supervise::RotatingLog;
-  return std::make_unique<LogPump>(loop, std::move(*fifo),
-                                   log ? std::move(*log) : RotatingLog(RotatingLog::Options{.path = file}));
+  return std::make_unique<LogReader>(
+      loop, LogPump(std::move(*fifo), spool ? std::move(*spool) : LogSpool(),
+                    log ? std::move(*log) : RotatingLog(RotatingLog::Options{.path = file}), loop.wall_now()));
 }
 
 struct Keeper {
   Keeper(plane::Plane memory, Service what)
       : table(std::move(memory)), service(std::move(what)), names(replica_names(service.config)) {
     for (std::size_t i = 0; i < names.size(); ++i) {
-      auto pump = pump_for(loop, kFirstLogPipe + static_cast<int>(i), service.paths.replica_log(names[i]));
-      if (pump) pumps.push_back(std::move(pump));
+      auto reader = reader_for(loop, kFirstLogPipe + static_cast<int>(i), service.paths, names[i]);
+      if (reader) readers.push_back(std::move(reader));
     }
   }
 
   Task<void> run() {
     net::Signals signals(loop, {SIGTERM, SIGINT});
-    TaskGroup pumping, serving;
-    for (const auto& pump : pumps) pumping.start(pump->run());
+    TaskGroup reading, serving;
+    for (const auto& reader : readers) reading.start(reader->run());
     Recorder recorder(*table, service.paths, names);
     serving.start(hear_bell(recorder));
     BackupSchedule backups(loop, service);
@@ -95,8 +86,8 @@ struct Keeper {
     }
     serving.cancel();
     co_await serving.join();
-    pumping.cancel();
-    co_await pumping.join();
+    reading.cancel();
+    co_await reading.join();
   }
 
   Task<void> hear_bell(Recorder& recorder) {
@@ -108,7 +99,7 @@ struct Keeper {
   plane::Plane table;
   Service service;
   std::vector<std::string> names;
-  std::vector<std::unique_ptr<LogPump>> pumps;
+  std::vector<std::unique_ptr<LogReader>> readers;
 };
 
 int give_up(const std::string& why) {

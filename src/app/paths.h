@@ -2,7 +2,7 @@
 //
 //   FOLDER/nines.yaml        the configuration; FOLDER is the working directory of the replicas
 //   STATE (FOLDER/.nines)/   lock, state.json, stopped.json, ledger.db, logs/REPLICA.log, logs/nines.log, run -> RUN
-//   while there is one RUN/                     sockets and FIFOs: short, since a socket's path has 107 bytes at most,
+//   while there is one RUN/                     sockets, FIFOs, spools; short, for a socket's path has 107 bytes,
 //   and gone with the
 //                            service
 //
@@ -31,6 +31,7 @@ struct Paths {
   std::string logs() const { return state + "/logs"; }
   std::string replica_log(const std::string& replica) const { return logs() + "/" + replica + ".log"; }
   std::string replica_fifo(const std::string& replica) const { return run + "/" + replica + ".log.fifo"; }
+  std::string replica_spool(const std::string& replica) const { return run + "/" + replica + ".log.spool"; }
   std::string own_log() const { return logs() + "/nines.log"; }
 };
 

@@ -85,7 +85,7 @@ Result<RotatingLog> RotatingLog::open(Options options) {
   return log;
 }
 
-void RotatingLog::append(std::string_view bytes, WallTime at) {
+void RotatingLog::append(std::string_view bytes, WallTime at, LogSpool* spool) {
   look_at_file();
   if (unreported_bytes_ > 0) {
     std::string notice = at_line_start_ ? "" : "\n";
@@ -93,22 +93,27 @@ void RotatingLog::append(std::string_view bytes, WallTime at) {
         "[nines: " + std::to_string(unreported_bytes_) + " bytes of output dropped, the disk could not take them]\n";
     const auto unreported = std::exchange(unreported_bytes_, 0);
     const auto dropped = dropped_bytes_;
-    append_cut(notice, at);
+    append_cut(notice, at, nullptr);
     if (dropped_bytes_ != dropped) {  // still full: the notice itself is no loss
       dropped_bytes_ = dropped;
       unreported_bytes_ = unreported;
       return drop(bytes.size());
     }
   }
-  append_cut(bytes, at);
+  append_cut(bytes, at, spool);
 }
 
-void RotatingLog::append_cut(std::string_view bytes, WallTime at) {
+void RotatingLog::append_cut(std::string_view bytes, WallTime at, LogSpool* spool) {
   if (at_line_start_ && times_.is_full(at)) (void)rotate();
   while (!bytes.empty()) {
     const std::string_view head = head_that_fits(bytes);
-    if (!head.empty()) times_.note(size_, at);
-    if (!head.empty() && !write_all(head)) return drop(bytes.size() - head.size());
+    if (!head.empty()) {
+      times_.note(size_, at);
+      if (spool != nullptr) spool->writing(place());
+      const bool written = write_all(head);
+      if (spool != nullptr) spool->wrote(head.size());
+      if (!written) return drop(bytes.size() - head.size());
+    }
     bytes.remove_prefix(head.size());
     if (!bytes.empty() && !rotate()) return drop(bytes.size());
   }
@@ -152,6 +157,7 @@ Result<> RotatingLog::open_file() {
   if (::fstat(file.get(), &status) != 0) return failure(os_error(errno, "look at the log " + options_.path));
   if (!S_ISREG(status.st_mode)) return failure(Code::kExists, options_.path + " is in the way of the log: remove it");
   file_ = std::move(file);
+  inode_ = status.st_ino;
   size_ = static_cast<std::uint64_t>(status.st_size);
   at_line_start_ = true;
   times_.open(options_.path, size_, modified_at(status));
@@ -183,7 +189,8 @@ bool RotatingLog::rotate() {
   ::unlink(name(options_.max_files - 1).c_str());
   ::unlink(times_file_of(name(options_.max_files - 1)).c_str());
   Fd file(::open(fresh.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_TRUNC | O_CLOEXEC, kMode));
-  if (!file) return false;
+  struct stat status{};
+  if (!file || ::fstat(file.get(), &status) != 0) return false;
   for (int generation = options_.max_files - 1; generation > 0; --generation) {
     const std::string times = times_file_of(name(generation));
     ::unlink(times.c_str());
@@ -194,6 +201,7 @@ bool RotatingLog::rotate() {
   times_.begin(options_.path);
   if (std::rename(fresh.c_str(), options_.path.c_str()) != 0) return false;
   file_ = std::move(file);
+  inode_ = status.st_ino;
   size_ = 0;
   at_line_start_ = true;
   return true;

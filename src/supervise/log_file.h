@@ -2,6 +2,8 @@
 //
 //   replica --stdout, stderr--> FIFO --reader--> log, log.1 … log.4
 //
+// The reader is log_pump.h; log_spool.h is what keeps its death from costing a line.
+//
 // Beside each log file are the times at which its bytes were written (log_times.h).
 //
 // Both ends open the FIFO for reading and writing, so the reader's death breaks nothing: the replica gets no
@@ -17,6 +19,7 @@
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "supervise/log_spool.h"
 #include "supervise/log_times.h"
 
 namespace nines::supervise {
@@ -39,7 +42,11 @@ class RotatingLog {
 
   // Never fails and never waits: what cannot be written (disk full) is dropped and counted, and a line saying so
   // goes first once writing works again. A file that somebody removed is made anew, one that was emptied begins again.
-  void append(std::string_view bytes, WallTime at);
+  // `spool`: where the bytes are from; it is told what becomes of them.
+  void append(std::string_view bytes, WallTime at, LogSpool* spool = nullptr);
+
+  // Where the next byte goes.
+  LogSpool::Place place() const { return file_ ? LogSpool::Place{inode_, size_} : LogSpool::Place{}; }
 
   std::uint64_t dropped_bytes() const { return dropped_bytes_; }  // since open()
   const std::string& path() const { return options_.path; }
@@ -48,7 +55,7 @@ class RotatingLog {
   Result<> open_file();
   void look_at_file();
   bool rotate();
-  void append_cut(std::string_view bytes, WallTime at);
+  void append_cut(std::string_view bytes, WallTime at, LogSpool* spool);
   std::string_view head_that_fits(std::string_view bytes) const;
   bool write_all(std::string_view bytes);
   void drop(std::size_t bytes);
@@ -57,6 +64,7 @@ class RotatingLog {
   Options options_;
   Fd file_;
   TimesWriter times_;
+  std::uint64_t inode_ = 0;
   std::uint64_t size_ = 0;
   bool at_line_start_ = true;
   std::uint64_t dropped_bytes_ = 0;

@@ -305,8 +305,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_): pass
 threading.Thread(target=http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever, daemon=True).start()
 for i in range(10**9):
-    print(f"line {i} " + "x" * 60, flush=True)
-    time.sleep(0.0005)
+    print(f"line {i}", flush=True)
+    if i % 20 == 19: time.sleep(0.0001)
 """
 
     def test_every_line_is_there_once_whoever_is_killed(self):
@@ -329,11 +329,8 @@ for i in range(10**9):
         found = lines()
         wrong = [(a, b) for a, b in zip(found, found[1:]) if b != a + 1]
         survival.say(f"{len(found)} lines, {len(wrong)} breaks {wrong[:3]}")
-        # A keeper that dies between reading a pipe and writing what it read takes that one piece with it
-        # (docs/internals/supervision.md): at most one gap for each of the twelve, and no line ever twice.
         self.assertEqual(found[0], 0)
-        self.assertLessEqual(len(wrong), 12)
-        self.assertEqual([pair for pair in wrong if pair[1] <= pair[0]], [])
+        self.assertEqual(wrong, [])
 
 
 class Many(RecoveryTest):
