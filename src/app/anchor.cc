@@ -47,6 +47,7 @@ std::vector<std::string> command(const char* part, const std::vector<std::string
   return words;
 }
 
+// The supervisor's: ours, with its tag in the place of our own.
 std::vector<std::string> environment(const std::string& tag) {
   std::vector<std::string> variables;
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
@@ -132,7 +133,7 @@ class Anchor {
   // Same process, same children, same descriptors. Returns when that program cannot be executed.
   void become_successor() {
     if (asked_ != 0) ::raise(asked_);  // blocked, so it waits for that program
-    ::execve(table_->header.successor, successor_.get(), environment_.get());
+    ::execve(table_->header.successor, successor_.get(), environ);
     note(EventKind::kAnchorStarted, ::getpid(), 0, "the new program cannot be executed; the old one goes on");
   }
 

@@ -125,14 +125,21 @@ Error become_anchor(Estate estate, const Paths& paths) {
                                     paths.state,
                                     paths.run,
                                     std::to_string(estate.listeners.size())};
+  std::vector<std::string> variables = std::move(estate.environment);
+  if (variables.empty()) {
+    for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) variables.emplace_back(*entry);
+  }
+  // That of a supervisor, when the environment is one's; of another service, when nines runs under nines.
+  std::erase_if(variables, [](const std::string& variable) { return variable.starts_with("NINES_TAG="); });
+  variables.push_back("NINES_TAG=" + tag(paths, std::string(kAnchorPart), 1));
   std::vector<char*> argv, envp;
   for (std::string& word : words) argv.push_back(word.data());
-  for (std::string& variable : estate.environment) envp.push_back(variable.data());
+  for (std::string& variable : variables) envp.push_back(variable.data());
   argv.push_back(nullptr);
   envp.push_back(nullptr);
   sign_lock(kLock);  // for whoever asks who runs it
   std::fflush(nullptr);
-  ::execve("/proc/self/exe", argv.data(), estate.environment.empty() ? environ : envp.data());
+  ::execve("/proc/self/exe", argv.data(), envp.data());
   return os_error(errno, "execute this program again");
 }
 

@@ -156,10 +156,7 @@ Task<Outcome> Supervisor::run() {
   phase_ == Phase::kStopping ? co_await shut_down() : co_await leave();
   co_await helpers.join();
   // What left its replica's session, and so escaped the end of its group.
-  if (phase_ == Phase::kStopping) {
-    const auto spare = [this](const supervise::Found& found) { return found.pid == anchor_; };
-    (void)co_await end_leftovers(loop_, service_.paths, spare);
-  }
+  if (phase_ == Phase::kStopping) (void)co_await end_leftovers(loop_, service_.paths);
   co_await handover_.close();
   tasks_.cancel();
   co_await tasks_.join();

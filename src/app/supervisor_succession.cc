@@ -76,7 +76,7 @@ Task<void> Supervisor::inherit() {
     const plane::Part record = part->load().value_or(plane::Part{});
     expected.push_back({.part = name, .pid = static_cast<pid_t>(record.pid), .start_time = record.start_time});
   }
-  auto plan = supervise::plan_adoption(expected, found, ::getpid(), anchor_);
+  auto plan = supervise::plan_adoption(expected, found);
   header.next_incarnation = std::max(header.next_incarnation.load(), plan.incarnations + 1);
   std::vector<supervise::Found> end;
   for (const supervise::Found& process : plan.end) {
@@ -246,9 +246,7 @@ Task<supervise::Exit> Supervisor::obituary(pid_t pid, Instant since) {
 Task<void> Supervisor::end_followers(const std::string& part, std::uint64_t incarnation) {
   for (int round = 0; round < 5; ++round) {  // one may have started another
     auto found = find_tagged(service_.paths);
-    // An anchor that came by a handover carries the tag of the supervisor whose environment it has.
-    std::erase_if(found,
-                  [&](const auto& f) { return f.part != part || f.incarnation != incarnation || f.pid == anchor_; });
+    std::erase_if(found, [&](const auto& f) { return f.part != part || f.incarnation != incarnation; });
     if (found.empty()) co_return;
     co_await end_tagged(loop_, service_.paths, found, 0ns);
   }

@@ -119,7 +119,8 @@ std::vector<supervise::Found> find_tagged(const Paths& paths) {
   for (const auto& entry : std::filesystem::directory_iterator("/proc", ignored)) {
     const auto pid = parse_unsigned(entry.path().filename().string());
     if (!pid || static_cast<pid_t>(*pid) == ::getpid()) continue;
-    if (auto found = look_at(static_cast<pid_t>(*pid), prefix)) all.push_back(std::move(*found));
+    auto found = look_at(static_cast<pid_t>(*pid), prefix);
+    if (found && found->part != kAnchorPart) all.push_back(std::move(*found));
   }
   return all;
 }

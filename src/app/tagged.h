@@ -23,9 +23,11 @@ std::string tag(const Paths& paths, const std::string& part, std::uint64_t incar
 
 // The part of a backup that the keeper runs on schedule.
 inline constexpr std::string_view kBackupPart = "backup";
+inline constexpr std::string_view kAnchorPart = "anchor";
 
-// Every live process whose tag is of this service, but for this one. Reads /proc: about 20 µs for each process of the
-// machine.
+// Every live process whose tag is of this service, but for this one and the anchor: that one holds the lock, so to
+// whoever may end what is left of a service it is nothing that is left. Reads /proc: about 20 µs for each process of
+// the machine.
 std::vector<supervise::Found> find_tagged(const Paths& paths);
 
 // Sends SIGTERM, or SIGKILL at once, and SIGKILL after `patience`. Returns when the last of these has gone.

@@ -90,6 +90,15 @@ TEST_CASE("tagged: a tag that nobody understands belongs to nobody, and is ended
   CHECK(stage.found().empty());
 }
 
+TEST_CASE("tagged: an anchor is nothing that is left of its service") {
+  Stage stage;
+  const pid_t anchor = stage.start_part(std::string(kAnchorPart), 1);
+  const pid_t supervisor = stage.start_part("supervisor", 1);
+  CHECK(stage.found() == std::vector<pid_t>{supervisor});
+  CHECK(stage.loop.run(end_leftovers(stage.loop, stage.paths)) == 1);
+  CHECK_FALSE(supervise::read_process_stat(anchor)->dead());
+}
+
 TEST_CASE("tagged: what is spared stays, the rest goes, deaf ones by SIGKILL, stopped ones as well") {
   Stage stage;
   const pid_t spared = stage.start_part("web-1", 1);

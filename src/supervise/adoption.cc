@@ -31,7 +31,7 @@ std::optional<Found> choose(const Expected& expected, std::span<const Found> fou
 
 }  // namespace
 
-AdoptionPlan plan_adoption(std::span<const Expected> expected, std::span<const Found> found, pid_t self, pid_t anchor) {
+AdoptionPlan plan_adoption(std::span<const Expected> expected, std::span<const Found> found) {
   AdoptionPlan plan;
   for (const Expected& part : expected) {
     Adoption adoption{.process = choose(part, found)};
@@ -40,7 +40,6 @@ AdoptionPlan plan_adoption(std::span<const Expected> expected, std::span<const F
   }
   for (const Found& process : found) {
     plan.incarnations = std::max(plan.incarnations, process.incarnation);
-    if (process.pid == self || process.pid == anchor) continue;
     // The first process itself, and what it has started, also in a session of its own.
     const bool adopted = std::ranges::any_of(plan.parts, [&](const Adoption& adoption) {
       return adoption.process && adoption.process->part == process.part &&

@@ -54,7 +54,6 @@ struct AdoptionPlan {
   std::uint64_t incarnations = 0;  // the highest that any process carries
 };
 
-// `self` and `anchor` are left alone, whatever they carry.
-AdoptionPlan plan_adoption(std::span<const Expected> expected, std::span<const Found> found, pid_t self, pid_t anchor);
+AdoptionPlan plan_adoption(std::span<const Expected> expected, std::span<const Found> found);
 
 }  // namespace nines::supervise

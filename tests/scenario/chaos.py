@@ -83,10 +83,9 @@ class Chaos:
 
     def wrong_processes(self, service, state):
         survival.one_gateway(service)
-        # An anchor that came by `nines upgrade` carries a tag, too.
-        found = {name: sorted({*leaders} - {state["anchor"]["pid"]}) for name, leaders in survival.tagged(service).items()}
+        found = survival.tagged(service)
         wanted = {name: [pid] for name, pid in pids(state).items()}
-        wanted |= {part: [state[part]["pid"]] for part in ("supervisor", "keeper", "gateway")}
+        wanted |= {part: [state[part]["pid"]] for part in PARTS}
         wrong = [] if found == wanted else [f"runs: {found}; should: {wanted}"]
         for part in PARTS:
             zombies = [pid for pid, letter in survival.children(state[part]["pid"]).items() if letter == "Z"]
