@@ -3,7 +3,7 @@
 //
 //   verdicts, the gateway's event ring, routes_seen   the gateway of the highest epoch alone
 //   gauges                                            the two highest, each its own (Share)
-//   counters                                          everybody: they are only added to
+//   counters, hung_ns, passed_ns, progress_ns         everybody: they only grow
 //
 // Any thread.
 #pragma once

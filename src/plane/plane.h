@@ -97,7 +97,10 @@ struct Observed {
   // In a row, over all threads; what ends a row: gateway/outlier.h.
   std::atomic<std::uint32_t> connect_failures_in_row = 0;
   std::atomic<std::uint32_t> gateway_errors_in_row = 0;
-  std::atomic<std::int64_t> progress_ns = 0;        // when the last byte came from it, on any request
+  std::atomic<std::int64_t> progress_ns = 0;  // when the last byte came from it, on any request
+  // It hangs while the first is later than the second; any thread of the gateway raises them. gateway/hang_guard.h
+  std::atomic<std::int64_t> hung_ns = 0;            // when requests were found to hang there
+  std::atomic<std::int64_t> passed_ns = 0;          // when it last passed a check that proves something
   std::atomic<std::uint64_t> requests = 0;          // attempts that ended, one way or another
   std::atomic<std::uint64_t> errors = 0;            // of these: no answer, a broken answer, or a status from 500 up
   std::atomic<std::uint64_t> connect_failures = 0;  // of the errors: no connection was made
