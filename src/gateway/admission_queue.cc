@@ -28,6 +28,9 @@ class AdmissionQueue::Place {
   class Turn final : public net::Operation, private net::Timer {
    public:
     Turn(Place& place, Instant until) : Operation(place.queue_.loop_), place_(place), until_(until) {}
+    ~Turn() {
+      if (place_.turn_ == this) place_.turn_ = nullptr;
+    }
     bool await_ready() {
       place_.turn_ = this;
       loop_.timers().arm(*this, until_);

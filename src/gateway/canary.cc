@@ -72,14 +72,14 @@ Result<> judge_canary(const CanarySettings& settings, int status, std::string_vi
   const auto expected = parse(settings.expect->equals);
   INVARIANT(expected);
   const auto answer = parse(body);
-  if (!answer) return failure(Code::kRefused, "its answer is not JSON");
+  if (!answer) return failure(Code::kInvalid, "its answer is not JSON");
   const std::string& pointer = settings.expect->pointer;
   boost::system::error_code error;
   const json::value* found = answer->find_pointer(pointer, error);
   const std::string place = pointer.empty() ? "its answer" : pointer;
-  if (found == nullptr) return failure(Code::kRefused, "its answer has no " + place);
+  if (found == nullptr) return failure(Code::kInvalid, "its answer has no " + place);
   if (!same(*found, *expected)) {
-    return failure(Code::kRefused, place + " is " + shown(*found) + " instead of " + shown(*expected));
+    return failure(Code::kInvalid, place + " is " + shown(*found) + " instead of " + shown(*expected));
   }
   return {};
 }

@@ -51,7 +51,7 @@ struct CanarySettings {
 // Can `expect` be understood? kInvalid says what is wrong with it.
 Result<> check_canary(const CanarySettings& settings);
 
-// Is this the answer? Errors: kRefused, a wrong answer, with what came instead; kUnavailable, a status that is none of
+// Is this the answer? Errors: kInvalid, a wrong answer, with what came instead; kUnavailable, a status that is none of
 // an answer (not 2xx). REQUIRES: check_canary() finds nothing.
 Result<> judge_canary(const CanarySettings& settings, int status, std::string_view body);
 

@@ -8,7 +8,7 @@ bool HealthCheck::on_pass(Instant now, double jitter) {
   bool changed = false;
   if (standing_ == Standing::kUp) {
     run_ = 0;
-  } else if (standing_ == Standing::kUnknown || ++run_ >= limits_.rise) {
+  } else if (standing_ == Standing::kUnknown || ++run_ >= rise_) {
     changed = become(Standing::kUp);
   }
   plan(now, standing_ == Standing::kUp ? limits_.interval : limits_.transition, jitter);
@@ -26,9 +26,17 @@ bool HealthCheck::on_fail(Instant now, double jitter) {
     run_ = 0;
   } else if (++run_ >= limits_.fall) {
     changed = become(Standing::kDown);
+    rise_ = limits_.rise;
   }
   plan(now, standing_ == Standing::kDown ? limits_.down : limits_.transition, jitter);
   return changed;
+}
+
+bool HealthCheck::on_hung(Instant now) {
+  if (standing_ != Standing::kUp) return false;
+  rise_ = 1;
+  next_ = now;
+  return become(Standing::kDown);
 }
 
 bool HealthCheck::become(Standing standing) {

@@ -1,9 +1,9 @@
 // Active health of one incarnation of one replica: results of checks in, verdict and time of the next check out. Pure.
 //
-//             one pass                     `fall` failures in a row
+//             one pass          `fall` failures in a row, or its requests hang
 //   kUnknown ----------> kUp ------------------------------------------> kDown
 //                         ^                                                |
-//                         |              `rise` passes in a row            |
+//                         |   `rise` passes in a row; one, when it hung    |
 //                         +------------------------------------------------+
 //
 // A replica begins unknown, which is not routed: "up before its first check" is a fault of other gateways. While it
@@ -34,11 +34,15 @@ enum class Standing : std::uint8_t { kUnknown, kUp, kDown };
 class HealthCheck {
  public:
   HealthCheck(HealthLimits limits, Instant now, Standing known = Standing::kUnknown)
-      : limits_(limits), standing_(known), begun_(now), next_(now) {}
+      : limits_(limits), standing_(known), rise_(limits.rise), begun_(now), next_(now) {}
 
   // A check ended. `jitter` in [-1, 1). True when the standing changed.
   bool on_pass(Instant now, double jitter);
   bool on_fail(Instant now, double jitter);
+
+  // Requests hang there and a fresh check has failed: it is down at once. Its next check is due now, and one pass
+  // brings it back. True when the standing changed; while it is not up there is nothing to change.
+  bool on_hung(Instant now);
 
   Standing standing() const { return standing_; }
   Instant next_check() const { return next_; }  // the first is due at once
@@ -49,7 +53,8 @@ class HealthCheck {
 
   HealthLimits limits_;
   Standing standing_;
-  int run_ = 0;  // results in a row that contradict the standing
+  int rise_ = 0;  // passes that bring it back
+  int run_ = 0;   // results in a row that contradict the standing
   Instant begun_;
   Instant next_;
 };
