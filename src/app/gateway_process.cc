@@ -271,6 +271,7 @@ int gateway_main(const std::vector<std::string>& arguments) {
       config->gateway.threads.value_or(static_cast<int>(std::max(1U, std::thread::hardware_concurrency()))));
   gateway::Settings settings = settings_of(*config);
   settings.epoch = *epoch;
+  settings.workers = threads;
   fit_descriptors(settings, threads);
   std::vector<int> fds;
   for (std::size_t i = 0; i < *listeners; ++i) fds.push_back(kFirstListener + static_cast<int>(i));

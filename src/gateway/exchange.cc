@@ -75,18 +75,18 @@ Task<Exchange::Then> Exchange::serve() {
     }
     // A connection that had waited idle and broke as it was used again says nothing about its replica, which may have
     // been closing it: ask it once more, over a new one.
-    fresh_only_ = reused_ && error_->code() == Code::kClosed && !lost_;
+    fresh_only_ = reused_ && error_->code() == Code::kClosed && !exited_;
     if (fresh_only_) buffers_.tried.pop_back();
     const auto [verdict, pause] = replays_.after({.harmless_twice = harmless_twice(),
                                                   .sent = sent_,
                                                   .body_kept = body_.replayable(),
                                                   .stale = fresh_only_,
-                                                  .lost = lost_},
+                                                  .lost = exited_ || hung_},
                                                  shop_.loop.now(), shop_.random.unit());
     if (verdict == Replay::kBudgetSpent) add_one(shop_.table.service.retries_denied);
     if (verdict != Replay::kAgain) co_return co_await refuse(refusal_for(verdict));
     add_one(shop_.table.service.replayed);
-    if (lost_) add_one(shop_.table.service.replays_after_exit);
+    if (exited_) add_one(shop_.table.service.replays_after_exit);
     if (pause > 0ns) (void)co_await shop_.loop.sleep(pause);
   }
 }
@@ -133,7 +133,7 @@ Task<Exchange::Ended> Exchange::attempt(std::size_t slot) {
     Attempt attempt(shop_.upstreams, slot, &client_left_);
     buffers_.tried.push_back(attempt.incarnation());
     buffers_.attempts.push_back({slot, "", 0ns});
-    sent_ = all_sent_ = lost_ = false;
+    sent_ = all_sent_ = exited_ = hung_ = false;
     send_error_.reset();
     ended = judge(attempt, co_await talk(attempt).under(client_left_));
   }
@@ -155,13 +155,15 @@ Exchange::Ended Exchange::judge(Attempt& attempt, Ended ended) {
       if (body_.fault() && body_.fault()->status == 408) timed_out(plane::Timeout::kRequestBody);
       break;
     case Ended::kFailed:
-      lost_ = attempt.replica_gone();
+      exited_ = attempt.replica_gone();
+      hung_ = attempt.hung().has_value();
       if (error_->code() == Code::kCancelled) {
-        if (lost_) error_ = Error(Code::kClosed, "its process ended");
+        if (exited_) error_ = Error(Code::kClosed, "its process ended");
+        if (hung_) error_ = Error(Code::kTimedOut, *attempt.hung());
         if (send_error_) error_ = std::move(send_error_);
       }
       attempt.failed();
-      outcome = lost_ ? "exited" : name_of(error_->code());
+      outcome = exited_ ? "exited" : hung_ ? "hung" : name_of(error_->code());
   }
   return ended;
 }
@@ -227,7 +229,7 @@ Task<void> Exchange::send(Attempt& attempt, net::Stream& replica) {
                            : co_await replica.write({buffers_.head_text, body_.kept()});
   if (!written) co_return sending_failed(attempt, written.error());
   if (!body_.whole()) co_return co_await send_rest(attempt, replica);
-  whole_request_sent(replica);
+  whole_request_sent(attempt, replica);
 }
 
 Task<void> Exchange::send_rest(Attempt& attempt, net::Stream& replica) {
@@ -246,13 +248,15 @@ Task<void> Exchange::send_rest(Attempt& attempt, net::Stream& replica) {
     if (const auto written = co_await replica.write(http::kLastChunk); !written)
       co_return sending_failed(attempt, written.error());
   }
-  whole_request_sent(replica);
+  whole_request_sent(attempt, replica);
 }
 
-void Exchange::whole_request_sent(net::Stream& replica) {
+void Exchange::whole_request_sent(Attempt& attempt, net::Stream& replica) {
   all_sent_ = true;
   sent_at_ = shop_.loop.now();
-  if (!answering_) replica.read_deadline(sent_at_ + shop_.settings.patience.first_byte);
+  if (answering_) return;
+  replica.read_deadline(sent_at_ + shop_.settings.patience.first_byte);
+  attempt.sent(harmless_twice() && body_.replayable());
 }
 
 // A replica may answer and close before it has read everything: then its answer counts, and what is left of the
@@ -283,7 +287,7 @@ Task<Result<>> Exchange::receive_head(UpstreamConnection& upstream) {
 // The time for the first byte is over: may it take longer?
 bool Exchange::waits_on(const Error& error, net::Stream& replica) {
   if (error.code() != Code::kTimedOut) return false;
-  const Instant until = first_byte_deadline(shop_.settings.patience, sent_at_, Instant{});
+  const Instant until = shop_.upstreams.first_byte_deadline(buffers_.attempts.back().slot, sent_at_);
   if (until <= shop_.loop.now()) {
     timed_out(plane::Timeout::kFirstByte);
     return false;
@@ -330,6 +334,8 @@ Task<Exchange::Ended> Exchange::relay(Attempt& attempt, UpstreamConnection& upst
     if (first) break;
     if (!waits_on(first.error(), *upstream.stream)) co_return failed(std::move(first.error()));
   }
+  // It came in the very turn in which the request was taken away: the rest could not be read any more.
+  if (attempt.hung()) co_return failed(net::cancelled().error());
   answering_ = true;
   first_byte_ = shop_.loop.now() - begun_;
   status_ = answer_.status();
@@ -340,7 +346,7 @@ Task<Exchange::Ended> Exchange::relay(Attempt& attempt, UpstreamConnection& upst
   buffers_.head_text.clear();
   write_client_head(buffers_.head_text, answer_, {client_host_, buffers_.request_id, request_.minor_version() == 0},
                     coding, keep_);
-  const auto ended = co_await relay.rest(buffers_.head_text, attempt.scope(), [] {});
+  const auto ended = co_await relay.rest(buffers_.head_text, attempt.scope(), [&attempt] { attempt.progress(); });
   bytes_out_ = relay.bytes();
   switch (ended) {
     case AnswerRelay::Ended::kWhole: count(); co_return Ended::kAnswered;

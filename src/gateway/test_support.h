@@ -116,7 +116,7 @@ class World {
   Task<http::Answer> call(std::string method, std::string target, std::string body = "",
                           std::vector<std::pair<std::string, std::string>> fields = {}) {
     auto answer = co_await http::fetch(
-        loop, {.to = at, .method = method, .target = target, .body = body, .fields = fields, .timeout = 600s});
+        loop, {.to = at, .method = method, .target = target, .body = body, .fields = fields, .timeout = 1h});
     REQUIRE(answer);
     co_return std::move(*answer);
   }

@@ -26,11 +26,22 @@ Attempt::Attempt(Upstreams& upstreams, std::size_t slot, CancelScope* parent)
   upstreams_.replicas_[slot].attempts.push_back(*this);
 }
 
+void Attempt::sent(bool movable) {
+  if (!replica_gone()) upstreams_.guard_.begin(slot_, waiter_, movable);
+}
+
+void Attempt::progress() {
+  upstreams_.table_.observed[slot_].progress_ns.store(upstreams_.loop_.now().since_boot.count(),
+                                                      std::memory_order_relaxed);
+}
+
 void Attempt::answered(int status, Duration to_first_byte) {
   plane::Observed& observed = upstreams_.table_.observed[slot_];
   observed.requests.fetch_add(1, std::memory_order_relaxed);
   if (status >= 500) observed.errors.fetch_add(1, std::memory_order_relaxed);
   observed.latency.record(to_first_byte);
+  waiter_.unlink();
+  progress();
   Upstreams::Replica& replica = upstreams_.replicas_[slot_];
   if (replica.route.incarnation == incarnation_) replica.latency.record(to_first_byte, upstreams_.loop_.now());
 }
@@ -47,13 +58,19 @@ bool Attempt::replica_gone() const {
 }
 
 Upstreams::Upstreams(net::Loop& loop, plane::Table& table, const Settings& settings, std::uint64_t seed)
-    : loop_(loop), table_(table), settings_(settings), random_(seed), replicas_(plane::kReplicasMax) {
+    : loop_(loop),
+      table_(table),
+      settings_(settings),
+      random_(seed),
+      guard_(loop, table, settings),
+      replicas_(plane::kReplicasMax) {
   refresh();
 }
 
 Upstreams::~Upstreams() = default;
 
 Task<void> Upstreams::drain() {
+  co_await guard_.stop();
   background_.cancel();
   co_await background_.join();
 }
@@ -93,6 +110,9 @@ void Upstreams::refresh() {
       replica.address = address_of(now);
       replica.routable = now.wanted == Wanted::kServe && replica.address.is_set() &&
                          replica.verdict.incarnation == now.incarnation && replica.verdict.health == Health::kUp;
+      guard_.on_route(slot, now.incarnation, replica.address, replica.routable);
+      if (replica.verdict.hung != 0 && replica.verdict.incarnation == now.incarnation)
+        guard_.take_away(slot, replica.verdict.reason);
     }
   }
 }
@@ -113,27 +133,32 @@ Task<void> Upstreams::give_up_lost(std::size_t slot, std::uint64_t incarnation) 
   replica.attempts.take_all(keep);
 }
 
-std::optional<std::size_t> Upstreams::choose(std::span<const std::uint64_t> tried) {
+Pick Upstreams::pick(std::span<const std::uint64_t> tried) {
   if (table_.header.routes_version.load(std::memory_order_acquire) != version_) refresh();
   const Instant now = loop_.now();
+  bool any_routable = false, any_room = false;
   candidates_.clear();
   for (std::size_t slot = 0; slot < replicas_.size(); ++slot) {
     const Replica& replica = replicas_[slot];
     Candidate candidate;
-    candidate.allowed =
-        replica.routable && std::find(tried.begin(), tried.end(), replica.route.incarnation) == tried.end();
-    if (candidate.allowed) {
+    if (replica.routable && !hangs(table_.observed[slot])) {
+      any_routable = true;
       candidate.in_flight = plane::total(table_.observed[slot].in_flight);
       candidate.latency_ns = replica.latency.nanoseconds(now);
+      const bool room = candidate.in_flight < settings_.admission.in_flight;
+      any_room = any_room || room;
+      candidate.allowed = room && std::find(tried.begin(), tried.end(), replica.route.incarnation) == tried.end();
     }
     candidates_.push_back(candidate);
   }
-  return gateway::choose(candidates_, random_);
+  if (const auto slot = gateway::choose(candidates_, random_)) return {Pick::What::kSlot, *slot};
+  return {any_room ? Pick::What::kTriedAll : any_routable ? Pick::What::kFull : Pick::What::kNobody};
 }
 
-Pick Upstreams::pick(std::span<const std::uint64_t> tried) {
-  if (const auto slot = choose(tried)) return {Pick::What::kSlot, *slot};
-  return {tried.empty() ? Pick::What::kNobody : Pick::What::kTriedAll, 0};
+Instant Upstreams::first_byte_deadline(std::size_t slot, Instant sent_at) const {
+  const auto& passed = table_.observed[slot].passed_ns;
+  return gateway::first_byte_deadline(settings_.patience, sent_at,
+                                      Instant{Duration(passed.load(std::memory_order_relaxed))});
 }
 
 std::unique_ptr<UpstreamConnection> Upstreams::take(std::size_t slot) {

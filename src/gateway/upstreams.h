@@ -19,6 +19,7 @@
 #include "base/random.h"
 #include "gateway/admission_queue.h"
 #include "gateway/balance.h"
+#include "gateway/hang_guard.h"
 #include "gateway/settings.h"
 #include "gateway/tenure.h"
 #include "http/reader.h"
@@ -51,8 +52,15 @@ class Attempt final : public ListLink {
   // Says how it ended, before it is destroyed. An attempt that does not say so ended because its client left.
   void answered(int status, Duration to_first_byte);
   void failed();
+  // The replica has the whole request, and its first byte is waited for. `movable`: the request may be taken away from
+  // it, should it hang, since it may be sent elsewhere.
+  void sent(bool movable);
+  // A byte came from the replica.
+  void progress();
   // The supervisor has seen the end of the process it was sent to.
   bool replica_gone() const;
+  // It was cancelled because the replica hangs; says how that was found out ("it hung: no byte for 812 ms and …").
+  const std::optional<std::string>& hung() const { return waiter_.taken(); }
 
  private:
   friend class Upstreams;
@@ -60,6 +68,7 @@ class Attempt final : public ListLink {
   std::size_t slot_;
   std::uint64_t incarnation_;
   CancelScope scope_;
+  Waiter waiter_{scope_};
   Share in_flight_;
 };
 
@@ -73,10 +82,11 @@ class Upstreams {
   // Ends what runs in the background. No attempt may be left.
   Task<void> drain();
 
-  // The slot of the replica to send to; never one whose incarnation is in `tried`. nullopt: nobody can take it now.
-  std::optional<std::size_t> choose(std::span<const std::uint64_t> tried);
-  // The same, and why there is none.
+  // The replica to send to, never one whose incarnation is in `tried`; and if there is none, why not.
   Pick pick(std::span<const std::uint64_t> tried);
+
+  // Until when to wait for the first byte of a request that was sent at `sent_at`, as far as is known now.
+  Instant first_byte_deadline(std::size_t slot, Instant sent_at) const;
 
   // An idle connection that is known to be alive, or null.
   std::unique_ptr<UpstreamConnection> take(std::size_t slot);
@@ -108,6 +118,7 @@ class Upstreams {
   plane::Table& table_;
   const Settings& settings_;
   Random random_;
+  HangGuard guard_;
   std::uint64_t version_ = 0;  // of the routes last read
   std::vector<Replica> replicas_;
   std::vector<Candidate> candidates_;  // scratch of choose()

@@ -99,7 +99,7 @@ Task<Outcome> against(Loop& loop, Script first, std::string method, std::vector<
   World world(loop, std::move(settings));
   world.route(0, bad.at);
   world.route(1, good.at);
-  world.table->observed[1].in_flight[0] = 1000;  // so that the bad one is chosen first
+  world.table->observed[1].in_flight[0] = 20;  // so that the bad one is chosen first
   const auto answer = co_await world.call(method, "/p", method == "POST" ? "body" : "", fields);
   CHECK(world.counters().requests == 1);
   CHECK(world.counters().errors == (answer.head.status() >= 500 ? 1U : 0U));
@@ -145,7 +145,7 @@ Task<void> refused_connection(Loop& loop) {
   listener.reset();
   world.route(0, nobody);
   world.route(1, echo.at);
-  world.table->observed[1].in_flight[0] = 1000;
+  world.table->observed[1].in_flight[0] = 20;
   CHECK((co_await world.call("POST", "/unsafe", "x")).body == "good POST 1");  // nothing was sent: any method
   world.remove(1);
   const auto alone = co_await world.call("POST", "/unsafe", "x");
@@ -388,7 +388,7 @@ Task<void> hangs_when_used_again(Loop& loop) {
   World world(loop);
   world.route(0, server.at);
   world.route(1, good.at);
-  world.table->observed[1].in_flight[0] = 1000;  // so that the bad one is chosen first
+  world.table->observed[1].in_flight[0] = 20;  // so that the bad one is chosen first
   std::vector<std::unique_ptr<Stream>> connections;
   struct Serve {
     static Task<void> run(HandServer& s, std::vector<std::unique_ptr<Stream>>& accepted) {
