@@ -44,7 +44,6 @@ Task<Exchange::Then> Exchange::run() {
 }
 
 Task<Exchange::Then> Exchange::answer() {
-  if (const char* const problem = target_problem(request_)) co_return co_await refuse({400, "bad_target", problem});
   if (!co_await body_.keep()) {
     if (body_.fault()->status == 408) timed_out(plane::Timeout::kRequestBody);
     co_return co_await refuse(*body_.fault());

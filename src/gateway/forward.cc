@@ -1,31 +1,60 @@
 #include "gateway/forward.h"
 
 #include <algorithm>
+#include <charconv>
 
-#include "base/text.h"
 #include "http/writer.h"
 
 namespace nines::gateway {
 namespace {
 
-// Of one connection by definition (RFC 9110, 7.6.1), or written anew by us. Trailer: we drop trailers.
-constexpr std::string_view kOurs[] = {"connection",        "keep-alive", "proxy-connection", "te",    "trailer",
-                                      "transfer-encoding", "upgrade",    "content-length",   "expect"};
+using http::Name;
 
-bool is_ours(std::string_view name) {
-  return std::any_of(std::begin(kOurs), std::end(kOurs),
-                     [&](std::string_view ours) { return equals_ignoring_case(name, ours); });
-}
+constexpr std::uint32_t bit(Name name) { return 1U << static_cast<unsigned>(name); }
 
-void copy_fields(std::string& out, const http::Head& head, bool (*also_ours)(std::string_view)) {
-  const bool names_more = head.find("connection").has_value();
+// Written anew here, from what is known.
+constexpr std::uint32_t kOursInRequests = bit(Name::kContentLength) | bit(Name::kExpect) | bit(Name::kHost) |
+                                          bit(Name::kForwarded) | bit(Name::kXForwardedFor) |
+                                          bit(Name::kXForwardedHost) | bit(Name::kXForwardedProto) |
+                                          bit(Name::kXRequestId) | bit(Name::kDisguised);
+constexpr std::uint32_t kOursInAnswers = bit(Name::kContentLength) | bit(Name::kXRequestId);
+
+void copy_fields(std::string& out, const http::Head& head, std::uint32_t ours) {
   for (std::size_t i = 0; i < head.field_count(); ++i) {
     const http::Field field = head.field(i);
-    if (is_ours(field.name) || also_ours(field.name)) continue;
-    // Host belongs to the request whatever Connection says of it.
-    if (names_more && !equals_ignoring_case(field.name, "host") && head.has_token("connection", field.name)) continue;
+    if ((ours & bit(field.known)) != 0 || head.is_of_connection(field)) continue;
     http::write_field(out, field.name, field.value);
   }
+}
+
+// All lines of a field as one list, then `last`.
+void write_continued(std::string& out, std::string_view name, const http::Head& head, Name known,
+                     std::initializer_list<std::string_view> last) {
+  out += name;
+  out += ": ";
+  for (std::size_t i = 0; head.has(known) && i < head.field_count(); ++i) {
+    const http::Field field = head.field(i);
+    if (field.known != known || field.value.empty()) continue;
+    out += field.value;
+    out += ", ";
+  }
+  for (const std::string_view part : last) out += part;
+  out += "\r\n";
+}
+
+// RFC 7239, 6: an IPv6 address stands in brackets, and therefore in quotes; and what is no address is unknown.
+void write_forwarded(std::string& out, const http::Head& request, const Hop& hop) {
+  const bool six = hop.client.contains(':');
+  const bool four = !six && !hop.client.empty() && hop.client.front() >= '0' && hop.client.front() <= '9';
+  const std::string_view before = six ? "for=\"[" : "for=", after = six ? "]\"" : "";
+  write_continued(
+      out, "Forwarded", request, Name::kForwarded,
+      {before, six || four ? hop.client : "unknown", after, ";host=\"", request.host(), "\";proto=", hop.proto});
+}
+
+void write_upgrade(std::string& out) {
+  http::write_field(out, "Connection", "upgrade");
+  http::write_field(out, "Upgrade", "websocket");
 }
 
 }  // namespace
@@ -33,20 +62,19 @@ void copy_fields(std::string& out, const http::Head& head, bool (*also_ours)(std
 void write_upstream_head(std::string& out, const http::Head& request, const Hop& hop,
                          std::optional<std::uint64_t> body_length) {
   http::write_request_line(out, request.method(), request.target());
-  copy_fields(out, request, [](std::string_view name) {
-    return equals_ignoring_case(name, "x-forwarded-for") || equals_ignoring_case(name, "x-request-id") ||
-           equals_ignoring_case(name, "x-forwarded-proto");
-  });
-  if (!request.find("host")) http::write_field(out, "Host", "localhost");  // HTTP/1.0 may leave it out
-  std::string forwarded_for;
-  for (std::size_t i = 0; i < request.field_count(); ++i) {
-    const http::Field field = request.field(i);
-    if (equals_ignoring_case(field.name, "x-forwarded-for")) forwarded_for += std::string(field.value) + ", ";
-  }
-  http::write_field(out, "X-Forwarded-For", forwarded_for + std::string(hop.client));
-  http::write_field(out, "X-Forwarded-Proto", request.find("x-forwarded-proto").value_or("http"));
+  const std::string_view host = request.host();
+  const bool hostless = !request.has(Name::kHost) && host.empty();  // HTTP/1.0 may leave it out
+  http::write_field(out, "Host", hostless ? "localhost" : host);
+  copy_fields(out, request, kOursInRequests);
+  write_continued(out, "X-Forwarded-For", request, Name::kXForwardedFor, {hop.client});
+  http::write_field(out, "X-Forwarded-Proto", request.find(Name::kXForwardedProto).value_or(hop.proto));
+  const std::string_view forwarded_host = request.find(Name::kXForwardedHost).value_or(host);
+  if (!forwarded_host.empty()) http::write_field(out, "X-Forwarded-Host", forwarded_host);
+  if (request.has(Name::kForwarded)) write_forwarded(out, request, hop);
   http::write_field(out, "X-Request-Id", hop.request_id);
-  if (body_length && (*body_length > 0 || request.find("content-length"))) {
+  if (request.upgrade()) {
+    write_upgrade(out);
+  } else if (body_length && (*body_length > 0 || request.has(Name::kContentLength))) {
     http::write_field(out, "Content-Length", *body_length);
   } else if (!body_length && request.framing() == http::Framing::kLength) {
     http::write_field(out, "Content-Length", request.content_length());
@@ -59,15 +87,25 @@ void write_upstream_head(std::string& out, const http::Head& request, const Hop&
 void write_client_head(std::string& out, const http::Head& response, const Hop& hop, BodyCoding coding,
                        bool keep_alive) {
   // The replica's own reason phrase: some clients show it.
-  out += "HTTP/1.1 " + std::to_string(response.status()) + " " + std::string(response.reason()) + "\r\n";
-  copy_fields(out, response, [](std::string_view name) { return equals_ignoring_case(name, "x-request-id"); });
+  const int status = response.status();
+  const char digits[] = {static_cast<char>('0' + status / 100), static_cast<char>('0' + status / 10 % 10),
+                         static_cast<char>('0' + status % 10), ' '};
+  out += "HTTP/1.1 ";
+  out.append(digits, sizeof digits);
+  out += response.reason();
+  out += "\r\n";
+  copy_fields(out, response, kOursInAnswers);
   http::write_field(out, "X-Request-Id", hop.request_id);
+  if (response.upgrade()) {
+    write_upgrade(out);
+    http::end_head(out);
+    return;
+  }
   switch (coding) {
     case BodyCoding::kNone:
       // To HEAD and 304 a replica may say how long the body would be.
-      if (const auto length = response.find("content-length"); length && response.status() != 204) {
-        http::write_field(out, "Content-Length", *length);
-      }
+      if (response.has(Name::kContentLength) && status != 204)
+        http::write_field(out, "Content-Length", response.content_length());
       break;
     case BodyCoding::kLength: http::write_field(out, "Content-Length", response.content_length()); break;
     case BodyCoding::kChunked: http::write_field(out, "Transfer-Encoding", "chunked"); break;
@@ -81,12 +119,6 @@ void write_client_head(std::string& out, const http::Head& response, const Hop& 
 bool is_sane_request_id(std::string_view id) {
   return !id.empty() && id.size() <= 128 &&
          std::all_of(id.begin(), id.end(), [](char c) { return c > 0x20 && c < 0x7f; });
-}
-
-const char* target_problem(const http::Head& request) {
-  if (request.target().starts_with('/')) return nullptr;
-  if (request.target() == "*" && request.method() == "OPTIONS") return nullptr;
-  return "only targets that begin with / are forwarded";
 }
 
 }  // namespace nines::gateway

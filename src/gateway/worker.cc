@@ -83,7 +83,7 @@ Task<bool> Worker::request(net::Stream& stream, http::MessageReader& reader) {
             1, std::memory_order_relaxed);
         [[fallthrough]];
       case Code::kLimit:
-      case Code::kProtocol: co_await refuse(stream, http::response_to(got.error())); break;
+      case Code::kProtocol: co_await refuse(stream, http::response_to(got.error(), reader.refusal())); break;
       default: break;  // nobody is there to read an answer
     }
   }

@@ -11,10 +11,14 @@ Response error_response(int status, std::string_view message, std::string_view c
   return {.status = status, .body = error_body(message, type, code)};
 }
 
-Response response_to(const Error& error) {
-  switch (error.code()) {
-    case Code::kTimedOut: return error_response(408, "the request did not arrive in time", "timeout");
-    case Code::kLimit: return error_response(431, error.message(), "head_too_large");
+Response response_to(const Error& error, int refusal) {
+  if (error.code() == Code::kTimedOut) return error_response(408, "the request did not arrive in time", "timeout");
+  switch (refusal) {
+    case 414: return error_response(414, error.message(), "target_too_long");
+    case 417: return error_response(417, error.message(), "expectation_failed");
+    case 431: return error_response(431, error.message(), "head_too_large");
+    case 501: return error_response(501, error.message(), "not_implemented");
+    case 505: return error_response(505, error.message(), "version_not_supported");
     default: return error_response(400, "not a valid HTTP request: " + error.message(), "bad_request");
   }
 }

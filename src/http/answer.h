@@ -21,8 +21,8 @@ struct Response {
 
 // {"error":…} with a type that fits the status; `code` is a short machine-readable word.
 Response error_response(int status, std::string_view message, std::string_view code);
-// What is told to a client whose request could not be read: kTimedOut, kLimit, anything else is not HTTP.
-Response response_to(const Error& error);
+// What is told to a client whose request could not be read: kTimedOut, or MessageReader::refusal() (0: 400).
+Response response_to(const Error& error, int refusal);
 
 // What the answer has to know about the request and the connection.
 struct AnswerTo {

@@ -36,11 +36,38 @@ std::string_view Head::query() const {
   return mark == std::string_view::npos ? std::string_view() : target().substr(mark + 1);
 }
 
+std::string_view Head::host() const {
+  return authority_.length > 0 ? view(authority_) : find(Name::kHost).value_or(std::string_view());
+}
+
+std::optional<std::string_view> Head::find(Name name) const {
+  const std::size_t first = first_[static_cast<std::size_t>(name)];
+  if (first == 0) return std::nullopt;
+  return view(fields_[first - 1].value);
+}
+
 std::optional<std::string_view> Head::find(std::string_view name) const {
   for (const FieldSpans& field : fields_) {
     if (field.name.length == name.size() && equals_ignoring_case(view(field.name), name)) return view(field.value);
   }
   return std::nullopt;
+}
+
+bool Head::is_of_connection(const Field& field) const {
+  switch (field.known) {
+    case Name::kConnection:
+    case Name::kHttp2Settings:
+    case Name::kKeepAlive:
+    case Name::kProxyConnection:
+    case Name::kTe:
+    case Name::kTrailer:
+    case Name::kTransferEncoding:
+    case Name::kUpgrade: return true;
+    case Name::kHost: return false;
+    case Name::kDisguised:
+    case Name::kOther: return names_others_ && has_token("connection", field.name);
+    default: return (named_ & (1U << static_cast<unsigned>(field.known))) != 0;
+  }
 }
 
 bool Head::has_token(std::string_view name, std::string_view token) const {
@@ -59,14 +86,16 @@ bool Head::has_token(std::string_view name, std::string_view token) const {
 void Head::clear() {
   text_.clear();
   fields_.clear();
-  method_ = {};
-  start_ = {};
+  first_.fill(0);
+  named_ = 0;
+  names_others_ = false;
+  method_ = start_ = authority_ = {};
   status_ = 0;
   minor_version_ = 1;
   framing_ = Framing::kNone;
   content_length_ = 0;
   keep_alive_ = true;
-  expects_continue_ = false;
+  expects_continue_ = upgrade_ = false;
 }
 
 std::optional<std::string> query_parameter(std::string_view query, std::string_view name) {

@@ -41,7 +41,7 @@ Task<bool> Server::State::exchange(net::Stream& stream, MessageReader& reader, R
   if (got && !*got) co_return false;
   if (!got && got.error().code() == Code::kClosed) co_return false;
   if (!got) {
-    (void)co_await answer(stream, response_to(got.error()));
+    (void)co_await answer(stream, response_to(got.error(), reader.refusal()));
     co_return false;
   }
   auto response = co_await read_and_handle(stream, reader, request);
@@ -69,7 +69,7 @@ Task<Result<Response>> Server::State::read_and_handle(net::Stream& stream, Messa
     stream.read_deadline(loop.now() + limits.body_idle);
     const auto piece = co_await reader.body();
     if (!piece && piece.error().code() == Code::kClosed) co_return failure(piece.error());
-    if (!piece) co_return response_to(piece.error());
+    if (!piece) co_return response_to(piece.error(), 0);
     if (piece->empty()) break;
     if (request.body.size() + piece->size() > limits.body_bytes) co_return too_large();
     request.body += *piece;

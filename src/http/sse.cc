@@ -50,7 +50,8 @@ void EventScanner::step(char c) {
       line_ = c == ' ' || c == kDoneValue[0] ? Line::kDone : Line::kData;
       break;
     case Line::kDone:
-      if (matched_ == kDoneValue.size() || c != kDoneValue[matched_++]) line_ = Line::kData;
+      if (matched_ == kDoneValue.size() || c != kDoneValue[matched_]) line_ = Line::kData;
+      ++matched_;
       break;
     case Line::kData:
     case Line::kComment:

@@ -34,13 +34,6 @@ void write_field(std::string& out, std::string_view name, std::uint64_t value) {
   write_field(out, name, std::string_view(text, static_cast<std::size_t>(end - text)));
 }
 
-bool is_field_value(std::string_view value) {
-  for (const char c : value) {
-    if ((static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f) return false;
-  }
-  return true;
-}
-
 ChunkHead::ChunkHead(std::size_t size) {
   char* const end = std::to_chars(text_, text_ + 16, size, 16).ptr;
   end[0] = '\r';
@@ -73,6 +66,7 @@ std::string_view reason_of(int status) {
     case 410: return "Gone";
     case 411: return "Length Required";
     case 413: return "Content Too Large";
+    case 414: return "URI Too Long";
     case 415: return "Unsupported Media Type";
     case 417: return "Expectation Failed";
     case 422: return "Unprocessable Content";
@@ -84,6 +78,7 @@ std::string_view reason_of(int status) {
     case 502: return "Bad Gateway";
     case 503: return "Service Unavailable";
     case 504: return "Gateway Timeout";
+    case 505: return "HTTP Version Not Supported";
     default: return "Status";
   }
 }

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/time.h"
+#include "http/field_name.h"
 
 namespace nines::http {
 
@@ -16,8 +17,6 @@ void write_status_line(std::string& out, int status);
 void write_field(std::string& out, std::string_view name, std::string_view value);
 void write_field(std::string& out, std::string_view name, std::uint64_t value);
 inline void end_head(std::string& out) { out += "\r\n"; }
-
-bool is_field_value(std::string_view value);
 
 // What stands before a chunk of that size: "1a\r\n". A chunk ends with "\r\n", the body with kLastChunk.
 class ChunkHead {
