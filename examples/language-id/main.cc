@@ -92,6 +92,12 @@ Task<int> Service::run() {
 }
 
 Result<std::unique_ptr<net::Listener>> listen(net::EpollLoop& loop, const Options& options) {
+  if (!options.socket.empty()) {
+    const auto path = net::Address::unix_path(options.socket);
+    auto listener = path ? loop.listen(*path) : failure(path.error());
+    if (!listener) return failure(std::move(listener.error()).in("--socket " + options.socket));
+    return listener;
+  }
   const bool v6 = options.host.find(':') != std::string::npos;
   auto address =
       net::Address::parse(fmt::format("{}{}{}:{}", v6 ? "[" : "", options.host, v6 ? "]" : "", options.port));

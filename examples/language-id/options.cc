@@ -38,9 +38,12 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
   CLI::App app("An AI server: says in which language a text is written. Try it: open its address in a browser.",
                "language-id");
   app.add_option("--host", options.host, "Address to listen on")->capture_default_str()->type_name("ADDRESS");
-  app.add_option("--port", options.port, "Port to listen on; 0: any free one")
-      ->capture_default_str()
-      ->type_name("PORT");
+  CLI::Option* const port = app.add_option("--port", options.port, "Port to listen on; 0: any free one")
+                                ->capture_default_str()
+                                ->type_name("PORT");
+  app.add_option("--socket", options.socket, "Unix socket to listen on, instead of a port")
+      ->type_name("PATH")
+      ->excludes(port);
   app.add_option("--db", options.database, "SQLite file of the history; replicas share it")
       ->capture_default_str()
       ->type_name("FILE");

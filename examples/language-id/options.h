@@ -12,6 +12,7 @@ namespace nines::language_id {
 struct Options {
   std::string host = "127.0.0.1";
   std::uint16_t port = 8000;
+  std::string socket;  // path of a Unix socket to listen on instead; empty: none
   std::string database = "data/ai_api.db";
   std::string model;  // default: beside the program
   Duration startup_delay{0};

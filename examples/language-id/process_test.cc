@@ -166,6 +166,25 @@ TEST_CASE("program: a port in use ends it with 1, wrong usage with 2") {
   CHECK(s.health() == 200);
 }
 
+TEST_CASE("program: it listens on a Unix socket, over what was left there, and removes it") {
+  Server s;
+  const std::string path = s.folder / "x.sock";
+  write_file(path, "left by another");
+  s.at = net::Address::unix_path(path).value();
+  const std::vector<std::string> argv = {LANGUAGE_ID_PROGRAM, "--db", s.database, "--socket", path};
+  Program program(argv, s.log());
+  REQUIRE(s.becomes(200));
+  program.signal(SIGTERM);
+  CHECK(program.exit_status() == 0);
+  CHECK(::access(path.c_str(), F_OK) != 0);
+  std::vector<std::string> both = argv;
+  both.insert(both.end(), {"--port", "8000"});
+  CHECK(Program(both, s.folder / "log2").exit_status() == 2);
+  Program nowhere({LANGUAGE_ID_PROGRAM, "--db", s.database, "--socket", s.folder / "no/folder"}, s.folder / "log3");
+  CHECK(nowhere.exit_status() == 1);
+  CHECK(nowhere.log().find("no/folder") != std::string::npos);
+}
+
 TEST_CASE("program: replicas share one database, from the first moment on") {
   constexpr int kReplicas = 3;
   Server one, two, three;

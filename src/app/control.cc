@@ -122,6 +122,7 @@ class Reporter {
     return {{"name", unit.name()},
             {"pid", number_or_null(static_cast<std::uint64_t>(unit.pid()))},
             {"port", unit.pid() != 0 ? number_or_null(unit.port()) : json::value(nullptr)},
+            {"socket", unit.pid() != 0 && !unit.socket().empty() ? json::value(unit.socket()) : json::value(nullptr)},
             {"state", supervise::name_of(unit.machine().state())},
             {"since", wall(unit.since())},
             {"uptime_s", unit.pid() != 0 ? json::value(seconds(now_ - unit.spawned())) : json::value(nullptr)},

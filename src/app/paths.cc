@@ -20,8 +20,9 @@ namespace fs = std::filesystem;
 
 constexpr mode_t kStateMode = 0750;  // the logs in it may quote what users sent
 constexpr mode_t kRunMode = 0700;    // who can open the control socket can stop the service
-// The longest name of a socket in RUN, with its slash; a socket's path has 107 bytes.
-constexpr std::size_t kSocketPathMax = 107, kSocketNameMax = 24;
+// The longest name of a socket in RUN, with its slash ("/64-", 20 digits and ".sock"); a path has 103 bytes in the
+// shared table, 107 for the kernel.
+constexpr std::size_t kSocketPathMax = 103, kSocketNameMax = 29;
 
 // FNV-1a, 64 bits: a name that is the same in every build and on every machine. Nobody can gain by a
 // collision: the state folders are the user's own.

@@ -11,6 +11,8 @@
 // and whoever knows the state folder finds the sockets.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include "base/error.h"
@@ -30,6 +32,10 @@ struct Paths {
   std::string ledger_file() const { return state + "/ledger.db"; }
   std::string logs() const { return state + "/logs"; }
   std::string replica_log(const std::string& replica) const { return logs() + "/" + replica + ".log"; }
+  // Of one process of a replica, by the replica's number: fresh for each, so that nothing is ever in its way.
+  std::string replica_socket(std::size_t replica, std::uint64_t incarnation) const {
+    return run + "/" + std::to_string(replica) + "-" + std::to_string(incarnation) + ".sock";
+  }
   std::string replica_fifo(const std::string& replica) const { return run + "/" + replica + ".log.fifo"; }
   std::string replica_spool(const std::string& replica) const { return run + "/" + replica + ".log.spool"; }
   std::string own_log() const { return logs() + "/nines.log"; }

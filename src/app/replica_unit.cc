@@ -28,8 +28,7 @@ supervise::ReplicaLimits limits_of(const config::Replicas& replicas) {
   return limits;
 }
 
-std::string with_port(std::string argument, std::uint16_t port) {
-  const std::string mark = "{port}", text = std::to_string(port);
+std::string filled_in(std::string argument, std::string_view mark, const std::string& text) {
   for (std::size_t at = 0; (at = argument.find(mark, at)) != std::string::npos; at += text.size()) {
     argument.replace(at, mark.size(), text);
   }
@@ -103,6 +102,7 @@ void ReplicaUnit::died_unseen(const plane::Route& before) {
   gone_pid_ = static_cast<pid_t>(before.pid);
   gone_start_ = before.start_time;
   port_ = before.port;
+  socket_ = before.socket;
   if (port_ != 0) owner_.claim_port(port_);
   tasks_.start(find_exit(before));
 }
@@ -116,12 +116,18 @@ void ReplicaUnit::adopt(const supervise::Found& found, const plane::Route& befor
     dead.start_time = found.start_time;
     dead.incarnation = found.incarnation;
     dead.port = found.port;
+    if (!same && options_.config.replicas.by_socket())
+      plane::set_field(dead.socket, options_.paths.replica_socket(options_.slot + 1, found.incarnation));
     died_unseen(dead);
     return;
   }
   incarnation_ = found.incarnation;
   port_ = found.port;
   if (port_ != 0) owner_.claim_port(port_);
+  // RUN may have been another folder when it was started; who knows only its tag knows only what is usual.
+  socket_ = same                                   ? before.socket
+            : options_.config.replicas.by_socket() ? options_.paths.replica_socket(options_.slot + 1, incarnation_)
+                                                   : std::string();
   ipv6_ = same && before.ipv6 != 0;
   listening_ = same && before.listening != 0;
   process_.emplace(std::move(*process));
@@ -168,30 +174,65 @@ void ReplicaUnit::obey(Order order) {
   }
 }
 
+Result<std::vector<std::string>> ReplicaUnit::prepare_command() {
+  const config::Replicas& replicas = options_.config.replicas;
+  if (replicas.by_socket()) {
+    socket_ = options_.paths.replica_socket(options_.slot + 1, incarnation_);
+    constexpr std::size_t kMax = sizeof(plane::Route::socket) - 1;
+    if (socket_.size() > kMax)
+      return failure(Code::kInvalid, "the path of its socket has " + std::to_string(socket_.size()) +
+                                         " bytes, more than " + std::to_string(kMax) + ": " + socket_);
+    ::unlink(socket_.c_str());  // left by a service whose numbers began anew
+  } else {
+    const auto port = owner_.take_port();
+    if (!port) return failure(Code::kLimit, "no free port between 20000 and 29999");
+    port_ = *port;
+  }
+  std::vector<std::string> argv;
+  for (const std::string& argument : replicas.command)
+    argv.push_back(filled_in(filled_in(argument, "{port}", std::to_string(port_)), "{socket}", socket_));
+  return argv;
+}
+
+void ReplicaUnit::give_back_place() {
+  if (port_ != 0) owner_.give_back_port(port_);
+  port_ = 0;
+  if (!socket_.empty()) ::unlink(socket_.c_str());
+  socket_.clear();
+}
+
+std::string ReplicaUnit::place_in_words() const {
+  return socket_.empty() ? "port " + std::to_string(port_) : "the socket " + socket_;
+}
+
+bool ReplicaUnit::lost_its_socket() const {
+  return listening_ && pid() != 0 && !machine_.ordered() && !socket_.empty() && ::access(socket_.c_str(), F_OK) != 0 &&
+         errno == ENOENT;
+}
+
 void ReplicaUnit::spawn() {
-  const auto port = owner_.take_port();
   auto environment = environment_of(options_.config.replicas, options_.paths.folder);
   // Before the fork: whoever comes after us finds the process by this, even if we die in the next instant.
   incarnation_ = table_.header.next_incarnation.fetch_add(1);
-  port_ = port.value_or(0);
+  port_ = 0;
+  socket_.clear();
   port_taken_by_other_ = false;
   ipv6_ = false;
   listening_ = false;
+  auto argv = prepare_command();
   supervise::Command command;
-  for (const std::string& argument : options_.config.replicas.command)
-    command.argv.push_back(with_port(argument, port_));
+  if (argv) command.argv = std::move(*argv);
   if (environment) command.environment = std::move(*environment);
   command.directory = options_.paths.folder;
   command.log = log_.get();
   command.oom_score_adj = supervise::kReplicaOomScore;
   command.tag = tag(options_.paths, options_.name, incarnation_, port_);
 
-  Result<supervise::Process> process = !port          ? failure(Code::kLimit, "no free port between 20000 and 29999")
+  Result<supervise::Process> process = !argv          ? failure(std::move(argv.error()))
                                        : !environment ? failure(std::move(environment.error()))
                                                       : supervise::spawn(command);
   if (!process) {
-    if (port) owner_.give_back_port(port_);
-    port_ = 0;
+    give_back_place();
     const std::string why = process.error().text();
     machine_.on_spawn_failed(loop_.now(), owner_.jitter());
     note(EventKind::kSpawnFailed, 0, why);
@@ -242,14 +283,14 @@ void ReplicaUnit::ended(const supervise::Exit& exit, bool in_the_log) {
   const auto cause = foreign ? supervise::ExitCause::kPortInUse : supervise::ExitCause::kItself;
   const supervise::Ended how = machine_.on_exit(loop_.now(), owner_.jitter(), cause);
   std::string words = supervise::text(exit);
-  if (how.ending == supervise::Ending::kPortInUse) words += "; somebody else has port " + std::to_string(port_);
+  if (how.ending == supervise::Ending::kPortInUse) words += "; somebody else has " + place_in_words();
   const int crashed = how.ending == supervise::Ending::kCrash ? 1 : 0;
   if (!in_the_log) note(EventKind::kExited, gone_pid_, words, exit.value, crashed);
   gone_pid_ = 0;
   publish();
   if (process_) process_->reap();
   process_.reset();
-  if (port_ != 0) owner_.give_back_port(port_);
+  give_back_place();
   owner_.exited(how);
   step();
 }
@@ -261,18 +302,18 @@ Task<void> ReplicaUnit::await_listening(std::uint64_t incarnation) {
   while (co_await loop_.sleep(pause)) {
     pause = std::min(pause * 2, kPause);
     if (incarnation != incarnation_ || !process_ || machine_.state() == State::kStopping) co_return;
-    const auto found = supervise::find_listener(process_->pid(), port_);
+    const auto found = socket_.empty() ? supervise::find_listener(process_->pid(), port_)
+                                       : supervise::find_listener(process_->pid(), socket_);
     if (!found) {
       if (!std::exchange(warned_, true))
-        owner_.warn(options_.name + ": cannot see who listens on port " + std::to_string(port_) + ": " +
-                    found.error().text());
+        owner_.warn(options_.name + ": cannot see who listens on " + place_in_words() + ": " + found.error().text());
       continue;
     }
     if (!*found) continue;
     if ((*found)->foreign) {
       // Its own bind will fail, if it has not yet; a server that ignores that would never be reached.
       port_taken_by_other_ = true;
-      terminate(SIGKILL, EventKind::kKilled, "somebody else listens on port " + std::to_string(port_));
+      terminate(SIGKILL, EventKind::kKilled, "somebody else listens on " + place_in_words());
       co_return;
     }
     if (!(*found)->proven()) continue;
@@ -283,7 +324,7 @@ Task<void> ReplicaUnit::await_listening(std::uint64_t incarnation) {
     listening_ = true;
     machine_.on_listening(loop_.now());
     ipv6_ = (*found)->family == supervise::Listening::Family::kIpv6;
-    note(EventKind::kListening, pid(), "", port_);
+    note(EventKind::kListening, pid(), socket_, port_);
     step();
     co_return;
   }
@@ -381,6 +422,7 @@ plane::Route ReplicaUnit::route() const {
                      .held = static_cast<std::uint8_t>(held_by_.empty() ? 0 : 1),
                      .crashes_in_row = static_cast<std::uint32_t>(machine_.crashes_in_row())};
   plane::set_field(route.name, options_.name);
+  plane::set_field(route.socket, socket_);
   return route;
 }
 

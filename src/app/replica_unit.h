@@ -78,6 +78,9 @@ class ReplicaUnit final : private net::Timer {
   const supervise::Replica& machine() const { return machine_; }
   pid_t pid() const { return process_ && gone_pid_ == 0 ? process_->pid() : 0; }
   std::uint16_t port() const { return port_; }
+  const std::string& socket() const { return socket_; }  // instead of a port; empty: none
+  // It should run on, and the file of its socket is gone: nobody can connect to it any more.
+  bool lost_its_socket() const;
   Instant since() const { return since_; }
   Instant spawned() const { return spawned_; }
   std::string log_file() const { return options_.paths.replica_log(options_.name); }
@@ -93,6 +96,10 @@ class ReplicaUnit final : private net::Timer {
   void step();
   void obey(supervise::Order order);
   void spawn();
+  // Where the next process is to listen, and the command with it filled in.
+  Result<std::vector<std::string>> prepare_command();
+  void give_back_place();
+  std::string place_in_words() const;
   void terminate(int signal, plane::EventKind kind, std::string_view why);
   Task<void> await_exit();
   Task<void> await_drained();
@@ -113,7 +120,8 @@ class ReplicaUnit final : private net::Timer {
   supervise::Replica machine_;
   Fd log_;  // our end of the FIFO: kept open, so that nothing is lost while no keeper reads
   std::optional<supervise::Process> process_;
-  std::uint16_t port_ = 0;
+  std::uint16_t port_ = 0;  // with a {socket} in the command: 0, and socket_ is set
+  std::string socket_;
   bool port_taken_by_other_ = false;
   bool ipv6_ = false;
   bool listening_ = false;

@@ -30,12 +30,15 @@ Result<std::unique_ptr<net::Listener>> open_control_socket(Supervisor& superviso
 Task<void> keep_socket(Supervisor& supervisor, http::Server& control, bool serving) {
   const Paths& paths = supervisor.service().paths;
   while (co_await supervisor.loop().sleep(1s)) {
-    if ((serving && ::access(paths.control_socket().c_str(), F_OK) == 0) || !make_folders(paths)) continue;
-    auto socket = open_control_socket(supervisor);
-    if (!socket) continue;
-    control.serve(std::move(*socket));
-    serving = true;
-    supervisor.run_folder_is_new();
+    if (!serving || ::access(paths.control_socket().c_str(), F_OK) != 0) {
+      if (!make_folders(paths)) continue;
+      auto socket = open_control_socket(supervisor);
+      if (!socket) continue;
+      control.serve(std::move(*socket));
+      serving = true;
+      supervisor.run_folder_is_new();
+    }
+    supervisor.replace_lost_sockets();
   }
 }
 

@@ -26,6 +26,7 @@ json::object to_json(const plane::Route& r) {
           {"start_time", r.start_time},
           {"port", r.port},
           {"ipv6", r.ipv6 != 0},
+          {"socket", r.socket},
           {"state", r.state},
           {"listening", r.listening != 0},
           {"ordered", r.ordered != 0},
@@ -44,6 +45,7 @@ plane::Route replica_of(const json::object& o) {
   r.start_time = o.at("start_time").to_number<std::uint64_t>();
   r.port = o.at("port").to_number<std::uint16_t>();
   r.ipv6 = o.at("ipv6").as_bool() ? 1 : 0;
+  if (const json::value* const socket = o.if_contains("socket")) plane::set_field(r.socket, socket->as_string());
   r.state = o.at("state").to_number<std::uint8_t>();
   r.listening = o.at("listening").as_bool() ? 1 : 0;
   r.ordered = o.at("ordered").as_bool() ? 1 : 0;

@@ -182,6 +182,11 @@ void Supervisor::run_folder_is_new() {
   if (auto opened = handover_.open(service_.paths.handover_socket()); !opened) warn(opened.error().text());
 }
 
+void Supervisor::replace_lost_sockets() {
+  for (const auto& replica : replicas_)
+    if (replica->lost_its_socket()) (void)replica->restart("nines, since its socket was removed");
+}
+
 Task<void> Supervisor::hear_gateway() {
   net::Doorbell bell(loop_, Fd(::fcntl(kBellToSupervisor, F_DUPFD_CLOEXEC, 3)));
   while (co_await bell.rung()) {

@@ -53,6 +53,8 @@ class Supervisor final : private ReplicaUnit::Owner {
   Result<> wish_upgrade(const std::string& program);
   // Somebody removed the run folder, and it was made again: what else was in it is needed too.
   void run_folder_is_new();
+  // Starts anew who listens on a Unix socket whose file was removed: nobody can connect to it any more.
+  void replace_lost_sockets();
   ReplicaUnit* find(std::string_view name);
   bool inherited() const { return inherited_; }
   void note(plane::Event event) override;

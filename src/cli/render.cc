@@ -106,12 +106,18 @@ std::string totals(const ServiceStatus& status, const Style& style) {
          "\n";
 }
 
+// Where the gateway reaches it. All sockets are in one folder, the run folder: their names tell them apart.
+std::string place_of(const ReplicaStatus& replica) {
+  return replica.socket.empty() ? number_or_nothing(replica.port)
+                                : printable(replica.socket.substr(replica.socket.rfind('/') + 1));
+}
+
 std::vector<std::string> replica_row(const ReplicaStatus& replica, const Style& style) {
   const Look look = look_of(replica.state);
   return {style.paint(look.colour, look.symbol) + " " + printable(replica.name),
           style.paint(look.colour, printable(replica.state)),
           number_or_nothing(replica.pid),
-          number_or_nothing(replica.port),
+          place_of(replica),
           time_or_nothing(replica.uptime),
           with_commas(replica.restarts),
           with_commas(replica.in_flight),
@@ -124,8 +130,10 @@ std::vector<std::string> replica_row(const ReplicaStatus& replica, const Style& 
 // The bottom rows of `ps` join the same columns.
 TextTable replica_table(const ServiceStatus& status, const Style& style) {
   TextTable table({false, false, true, true, true, true, true, true, true, true, true});
-  std::vector<std::string> head = {"  REPLICA", "STATE",    "PID",    "PORT", "UP FOR", "RESTARTS",
-                                   "IN FLIGHT", "REQUESTS", "ERRORS", "P50",  "P99"};
+  const bool sockets = std::ranges::any_of(status.replicas, [](const ReplicaStatus& r) { return !r.socket.empty(); });
+  std::vector<std::string> head = {"  REPLICA", "STATE",    "PID",       sockets ? "SOCKET" : "PORT",
+                                   "UP FOR",    "RESTARTS", "IN FLIGHT", "REQUESTS",
+                                   "ERRORS",    "P50",      "P99"};
   for (std::string& cell : head) cell = style.paint(Colour::kDim, cell);
   table.row(std::move(head));
   for (const ReplicaStatus& replica : status.replicas) {

@@ -84,7 +84,7 @@ Checked<config::Config> config_of(const RunOptions& options) {
     config.service = options.name;
   }
   for (const std::string& argument : options.command) {
-    if (const auto checked = config::check_argument(argument); !checked) return std::unexpected(checked.error());
+    if (const auto checked = config::check_text(argument); !checked) return std::unexpected(checked.error());
   }
   if (const auto checked = config::check_command(options.command); !checked) {
     const bool no_port = checked.error().what == "the command has no {port}";

@@ -73,8 +73,12 @@ TEST_CASE("setup: run's mistakes name the option and the way out") {
         "reads a variable: nines run -- sh -c 'PORT={port} exec my-server'");
   o.command = {"srv", "{PORT}"};
   CHECK(complaint(o) == "the command has no {port}; write {port} where it says {PORT}");
+  o.command = {"srv", "{socket}", "{port}"};
+  CHECK(complaint(o).starts_with("the command has both {port} and {socket}; "));
+  o.command = {"srv", "{SOCKET}"};
+  CHECK(complaint(o) == "the command has no {socket}; write {socket} where it says {SOCKET}");
   o.command = {"srv", "{socket}"};
-  CHECK(complaint(o).starts_with("{socket}"));
+  CHECK(config_of(o)->replicas.by_socket());
 }
 
 TEST_CASE("setup: all problems are shown, and counted") {

@@ -112,7 +112,7 @@ void read_command(Section& replicas, std::vector<std::string>& command) {
   std::vector<std::string> words;
   std::size_t failures = 0;
   const auto check_one = [&](const Node& at, std::string_view word) {
-    if (auto checked = check_argument(word); !checked) ++failures, replicas.complain(at.at, what, checked.error());
+    if (auto checked = check_text(word); !checked) ++failures, replicas.complain(at.at, what, checked.error());
   };
   if (node->kind == Node::Kind::kScalar) {
     auto split = split_words(node->text);

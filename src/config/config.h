@@ -58,8 +58,10 @@ using EnvironmentValue = std::variant<std::string, Secret>;
 
 struct Replicas {
   int count = 1;
-  // argv of one replica, without a shell; "{port}" occurs in at least one argument. Never empty after parse().
+  // argv of one replica, without a shell; either "{port}" or "{socket}" occurs in it. Never empty after parse().
   std::vector<std::string> command;
+  // It listens on a Unix socket: "{socket}" occurs.
+  bool by_socket() const;
   Health health;
   std::map<std::string, EnvironmentValue> env;  // added to what nines itself was started with
   Stop stop;

@@ -299,8 +299,12 @@ TEST_CASE("config: what to run") {
        "1:21 replicas.command: the command has no {port}; write {port} where"},
       {"the port without quotes", "replicas: {command: [serve, {port}]}",
        "1:29 replicas.command: \"{port}\" without quotes is a mapping in YAML; write \"{port}\""},
-      {"a socket", "replicas: {command: [serve, \"--uds={socket}\"]}",
-       "1:29 replicas.command: {socket}, a Unix socket for each replica, is not part of this version"},
+      {"nearly a socket", "replicas: {command: [serve, \"--uds={SOCKET}\"]}",
+       "1:21 replicas.command: the command has no {socket}; write {socket} where"},
+      {"a port and a socket", "replicas: {command: [serve, \"{port}\", \"{socket}\"]}",
+       "1:21 replicas.command: the command has both {port} and {socket}; a replica is reached by one of them"},
+      {"the socket without quotes", "replicas: {command: [serve, {socket}]}",
+       "1:29 replicas.command: \"{socket}\" without quotes is a mapping in YAML; write \"{socket}\""},
       {"a shell's business", "replicas: {command: \"a {port} | b\"}",
        "1:21 replicas.command: | means something to a shell"},
       {"a list in the list", "replicas: {command: [serve, [a]]}", "1:29 an argument of replicas.command is a list"},
@@ -309,6 +313,8 @@ TEST_CASE("config: what to run") {
   };
   check_claims(claims);
   CHECK(good("replicas: {command: [sh, -c, \"PORT={port} exec serve\"]}").replicas.command.size() == 3);
+  CHECK(good("replicas: {command: [serve, \"--uds={socket}\"]}").replicas.by_socket());
+  CHECK_FALSE(good(kRun).replicas.by_socket());
 }
 
 TEST_CASE("config: YAML that is none, or too much of it") {

@@ -160,6 +160,10 @@ Checked<Address> parse_address(std::string_view text) {
   return Address{*ip, *port};
 }
 
+bool Replicas::by_socket() const {
+  return std::ranges::any_of(command, [](const std::string& argument) { return contains(argument, "{socket}"); });
+}
+
 std::string Address::text() const { return (is_ipv6() ? "[" + ip + "]" : ip) + ":" + std::to_string(port); }
 
 Checked<> check_service_name(std::string_view text) {
@@ -200,13 +204,6 @@ Checked<> check_text(std::string_view text) {
   return {};
 }
 
-Checked<> check_argument(std::string_view argument) {
-  if (contains(argument, "{socket}")) {
-    return wrong("{socket}, a Unix socket for each replica, is not part of this version of nines yet", "use {port}");
-  }
-  return check_text(argument);
-}
-
 Checked<> check_command(const std::vector<std::string>& command) {
   const std::string example = "such as [my-server, --port, \"{port}\"]";
   if (command.empty() || command.front().empty()) return wrong("the command names no program", "write one, " + example);
@@ -216,13 +213,19 @@ Checked<> check_command(const std::vector<std::string>& command) {
   const auto has = [&](std::string_view part) {
     return std::ranges::any_of(command, [&](const std::string& argument) { return contains(argument, part); });
   };
-  if (has("{port}") || has("{socket}")) return {};  // check_argument() speaks about {socket}
+  if (has("{port}") && has("{socket}"))
+    return wrong("the command has both {port} and {socket}", "a replica is reached by one of them; remove the other");
+  if (has("{port}") || has("{socket}")) return {};
   for (const std::string_view almost : {"{PORT}", "{Port}", "{ port }", "{prot}", "{ports}"}) {
     if (has(almost)) return wrong("the command has no {port}", "write {port} where it says " + std::string(almost));
   }
+  for (const std::string_view almost : {"{SOCKET}", "{Socket}", "{ socket }", "{sock}", "{uds}"}) {
+    if (has(almost)) return wrong("the command has no {socket}", "write {socket} where it says " + std::string(almost));
+  }
   return wrong("the command has no {port}",
                "say where the port goes, " + example +
-                   "; for a server that reads a variable: [sh, -c, \"PORT={port} exec my-server\"]");
+                   ", or {socket} for a Unix socket; for a server that reads a variable: [sh, -c, \"PORT={port} exec "
+                   "my-server\"]");
 }
 
 Checked<> check_file_path(std::string_view path) {

@@ -39,10 +39,9 @@ Checked<> check_request_path(std::string_view path);
 // ... and without a query.
 Checked<> check_route_path(std::string_view path);
 
-// A single argument or environment value: no NUL, at most bounds::kTextBytes, no "{socket}" in an argument.
+// A single argument or environment value: no NUL, at most bounds::kTextBytes.
 Checked<> check_text(std::string_view text);
-Checked<> check_argument(std::string_view argument);
-// The command as a whole: a program, at most bounds::kArguments, "{port}" somewhere.
+// The command as a whole: a program, at most bounds::kArguments, and either "{port}" or "{socket}" somewhere.
 Checked<> check_command(const std::vector<std::string>& command);
 
 // The path of a file or folder, as written: not empty, no NUL, at most bounds::kPathBytes.

@@ -17,6 +17,11 @@ std::string with_pid(std::string words, const Event& event) {
   return event.pid == 0 ? words : std::move(words) + ", pid " + std::to_string(event.pid);
 }
 
+std::string listening_words(const Event& event) {
+  if (event.a > 0) return "listens on port " + std::to_string(event.a);
+  return event.text[0] != '\0' ? std::string("listens on ") + event.text : "listens";
+}
+
 std::string ready_words(const Event& event) {
   std::string words = "ready";
   if (event.a > 0) words += " after " + format_duration(Duration(event.a));
@@ -80,7 +85,7 @@ std::string words_of(const Event& event) {
     case EventKind::kServiceStopping: return with_reason("is stopping", reason);
     case EventKind::kSpawned: return with_pid("started", event);
     case EventKind::kSpawnFailed: return with_reason("could not be started", reason);
-    case EventKind::kListening: return event.a > 0 ? "listens on port " + std::to_string(event.a) : "listens";
+    case EventKind::kListening: return listening_words(event);
     case EventKind::kReady: return ready_words(event);
     case EventKind::kUnready: return with_reason("is not ready any more", reason);
     // An ordered end is no mishap, however it came about.

@@ -19,7 +19,7 @@ enum class EventKind : std::uint16_t {
   kServiceStopping,     // text: who wished it
   kSpawned,             // a replica's process was started
   kSpawnFailed,         // text: why
-  kListening,           // its listening socket was proven to be its own; a: port
+  kListening,           // its listening socket was proven to be its own; a: port, or text: path
   kReady,               // it answers, and is routed; a: ns from spawn to ready, b: port
   kUnready,             // alive, but its health check fails; text: why
   kExited,              // a: exit status or signal, b: 1 crashed, 0 ordered; text: how it ended

@@ -86,7 +86,7 @@ Result<> find_owners(pid_t leader, std::span<Candidate> candidates) {
     if (all_owned(candidates)) return {};
   }
   if (allowed) return {};
-  return failure(Code::kRefused, "cannot see whether the port belongs to process " + std::to_string(leader) +
+  return failure(Code::kRefused, "cannot see whether it belongs to process " + std::to_string(leader) +
                                      ": it runs as another user; run nines as that user or as root");
 }
 
@@ -96,7 +96,9 @@ Listening judge(std::span<const Candidate> candidates) {
                                [&](const Candidate& c) { return (c.owner != 0) == ours && c.family == family; });
   };
   Listening result;
-  result.family = has(true, Family::kIpv4) || !has(true, Family::kIpv6) ? Family::kIpv4 : Family::kIpv6;
+  result.family = candidates.front().family;
+  if (result.family != Family::kUnix)
+    result.family = has(true, Family::kIpv4) || !has(true, Family::kIpv6) ? Family::kIpv4 : Family::kIpv6;
   for (const Candidate& c : candidates) {
     if (c.owner == 0) continue;
     if (c.family == result.family) result.owner_pid = c.owner;
@@ -106,23 +108,46 @@ Listening judge(std::span<const Candidate> candidates) {
   return result;
 }
 
-}  // namespace
+Result<std::vector<Candidate>> candidates_at(std::uint16_t port) {
+  const auto sockets = listening_sockets(port);
+  if (!sockets) return failure(sockets.error());
+  std::vector<Candidate> candidates;
+  for (const ListeningSocket& socket : *sockets)
+    if (const auto candidate = candidate_of(socket)) candidates.push_back(*candidate);
+  return candidates;
+}
 
-Result<std::optional<Listening>> find_listener(pid_t leader, std::uint16_t port) {
+Result<std::vector<Candidate>> candidates_at(std::string_view path) {
+  const auto inodes = listening_unix_sockets(path);
+  if (!inodes) return failure(inodes.error());
+  std::vector<Candidate> candidates;
+  for (const std::uint64_t inode : *inodes) candidates.push_back({inode, Family::kUnix, true});
+  return candidates;
+}
+
+template <class Where>
+Result<std::optional<Listening>> find_listener_at(pid_t leader, Where where) {
   std::optional<Listening> result;
   // A worker that ends between the two reads looks like a stranger; so a stranger has to be seen twice.
   for (int attempt = 0; attempt < 2; ++attempt) {
-    std::vector<Candidate> candidates;
-    const auto sockets = listening_sockets(port);
-    if (!sockets) return failure(sockets.error());
-    for (const ListeningSocket& socket : *sockets)
-      if (const auto candidate = candidate_of(socket)) candidates.push_back(*candidate);
-    if (candidates.empty()) return std::nullopt;
-    if (auto found = find_owners(leader, candidates); !found) return failure(std::move(found.error()));
-    result = judge(candidates);
+    auto candidates = candidates_at(where);
+    if (!candidates) return failure(std::move(candidates.error()));
+    if (candidates->empty()) return std::nullopt;
+    if (auto found = find_owners(leader, *candidates); !found) return failure(std::move(found.error()));
+    result = judge(*candidates);
     if (result->proven()) return result;
   }
   return result;
+}
+
+}  // namespace
+
+Result<std::optional<Listening>> find_listener(pid_t leader, std::uint16_t port) {
+  return find_listener_at(leader, port);
+}
+
+Result<std::optional<Listening>> find_listener(pid_t leader, std::string_view path) {
+  return find_listener_at(leader, path);
 }
 
 }  // namespace nines::supervise

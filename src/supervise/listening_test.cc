@@ -3,8 +3,12 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include <doctest/doctest.h>
+
+#include <algorithm>
+#include <filesystem>
 
 #include "supervise/ports.h"
 #include "supervise/procfs.h"
@@ -170,6 +174,75 @@ TEST_CASE("listening: both ways of asking see the same addresses") {
     CHECK((*by_netlink)[0].ipv6 == by_proc[0].ipv6);
     CHECK((*by_netlink)[0].address == by_proc[0].address);
   }
+}
+
+// A Unix socket of this process that listens, or is only bound.
+Fd unix_socket(const std::string& path, int type = SOCK_STREAM, bool listens = true) {
+  Fd socket(::socket(AF_UNIX, type | SOCK_CLOEXEC, 0));
+  sockaddr_un name{};
+  name.sun_family = AF_UNIX;
+  REQUIRE(path.size() < sizeof name.sun_path);
+  std::ranges::copy(path, name.sun_path);
+  REQUIRE(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name) == 0);
+  if (listens) REQUIRE(::listen(socket.get(), 1) == 0);
+  return socket;
+}
+
+TEST_CASE("listening: a Unix socket belongs to a replica, to a stranger, to both or to nobody") {
+  const testing::Folder folder;
+  const std::string path = folder.path() + "/a replica.sock";
+  const auto server = [&](const std::string& before) {
+    return Command{.argv = {"python3", "-c",
+                            "import os, socket, time\n" + before + "\ns = socket.socket(socket.AF_UNIX); s.bind('" +
+                                path + "'); s.listen(); time.sleep(1000)"}};
+  };
+  {
+    Running replica(spawn(server("")));
+    REQUIRE(eventually([&] { return find_listener(replica->pid(), path).value().has_value(); }));
+    const auto found = find_listener(replica->pid(), path).value();
+    CHECK(found->proven());
+    CHECK(found->owner_pid == replica->pid());
+    CHECK(found->family == Family::kUnix);
+    CHECK(found->loopback_only);
+    CHECK_FALSE(find_listener(replica->pid(), folder.path() + "/another.sock").value());
+    CHECK_FALSE(find_listener(::getpid(), path).value()->proven());  // it has a session of its own
+    // Somebody takes the name away: whoever connects would reach the other one.
+    std::filesystem::remove(path);
+    const Fd mine = unix_socket(path);
+    const auto shared = find_listener(replica->pid(), path).value();
+    CHECK(shared->owner_pid == replica->pid());
+    CHECK(shared->foreign);
+    CHECK_FALSE(shared->proven());
+  }
+  std::filesystem::remove(path);
+  Running leader(spawn(server("if os.fork(): time.sleep(1000)")));
+  REQUIRE(eventually([&] { return find_listener(leader->pid(), path).value().has_value(); }));
+  CHECK(find_listener(leader->pid(), path).value()->proven());  // a worker's socket counts
+}
+
+TEST_CASE("listening: a Unix socket that does not listen, or is no stream, is nobody's") {
+  const testing::Folder folder;
+  const std::string path = folder.path() + "/x.sock";
+  const Fd bound = unix_socket(path, SOCK_STREAM, false);
+  CHECK_FALSE(find_listener(::getpgrp(), path).value());
+  std::filesystem::remove(path);
+  const Fd packets = unix_socket(path, SOCK_SEQPACKET);
+  CHECK_FALSE(find_listener(::getpgrp(), path).value());
+}
+
+TEST_CASE("listening: both ways of asking see the same Unix sockets") {
+  const testing::Folder folder;
+  std::vector<Fd> others;
+  for (int i = 0; i < 300; ++i) others.push_back(unix_socket(folder.path() + "/" + std::to_string(i)));
+  const std::string path = folder.path() + "/1";
+  const auto by_proc = listening_unix_sockets_by_proc(path).value();
+  REQUIRE(by_proc.size() == 1);
+  const auto by_netlink = listening_unix_sockets_by_netlink(path);
+  if (!by_netlink) {
+    MESSAGE("left out, not on this machine: ", by_netlink.error().text());
+    return;
+  }
+  CHECK(*by_netlink == by_proc);
 }
 
 }  // namespace

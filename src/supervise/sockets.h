@@ -1,8 +1,9 @@
-// Which TCP sockets of this network namespace listen on a port.
+// Which sockets of this network namespace listen on a TCP port, or at the path of a Unix socket.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
@@ -23,5 +24,11 @@ Result<std::vector<ListeningSocket>> listening_sockets(std::uint16_t port);
 // that; it does not, because each read looks for the record after the last it returns.)
 Result<std::vector<ListeningSocket>> listening_sockets_by_netlink(std::uint16_t port);
 Result<std::vector<ListeningSocket>> listening_sockets_by_proc(std::uint16_t port);
+
+// The inodes of the stream sockets that listen and were bound to this very path, whatever its name in the file system
+// is by now. The fallback is cheap here: /proc/net/unix lists only what exists.
+Result<std::vector<std::uint64_t>> listening_unix_sockets(std::string_view path);
+Result<std::vector<std::uint64_t>> listening_unix_sockets_by_netlink(std::string_view path);
+Result<std::vector<std::uint64_t>> listening_unix_sockets_by_proc(std::string_view path);
 
 }  // namespace nines::supervise

@@ -53,8 +53,8 @@ QUESTION = {"Content-Type": "application/json"}
 
 
 class FastApi(unittest.TestCase):
-    def service(self, *options, count=3, extra=""):
-        command = [harness.PYTHON, "-m", "uvicorn", "app:app", "--port", "{port}", *options]
+    def service(self, *options, count=3, extra="", at=("--port", "{port}")):
+        command = [harness.PYTHON, "-m", "uvicorn", "app:app", *at, *options]
         return harness.Service(harness.service_yaml(command, count, name="api", extra=extra), {"app.py": APP})
 
     def test_requests_with_bodies_and_mistakes_pass_unchanged(self):
@@ -111,6 +111,25 @@ class FastApi(unittest.TestCase):
                     service.wait_replaced(replica["name"], replica["pid"], deadline=20)
             self.assertEqual(load.result["failed"], 0, harness.describe(load.result))
             self.assertEqual([replica["restarts"] for replica in service.replicas()], [0, 0, 0])
+
+    def test_over_unix_sockets_killing_and_restarting_replicas_costs_no_request(self):
+        for workers in (), ("--workers", "2"):
+            with self.subTest(workers=workers), self.service(*workers, extra=harness.REPLAY_SAFE,
+                                                             at=("--uds", "{socket}")) as service:
+                service.up()
+                service.wait_ready(3)
+                with harness.Load(service.url, get=["/pid"], post={"/predict": '{"text": "hello"}'}, rate=100) as load:
+                    for end in ("kill", "restart"):
+                        load.run_for(0.5)
+                        victim = service.ready()[0]
+                        if end == "kill":
+                            harness.kill9(victim["pid"])
+                        else:
+                            service.nines("restart", victim["name"], status=0)
+                        after = service.wait_replaced(victim["name"], victim["pid"])
+                        self.assertNotEqual(after["socket"], victim["socket"])
+                    load.run_for(0.5)
+                self.assertEqual(load.result["failed"], 0, harness.describe(load.result))
 
     def processes(self, service):
         """Those of the replica: uvicorn's first process, its workers, and what multiprocessing needs."""

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A replica for scenarios: slow_server.py PORT [--delay 0.02]
+"""A replica for scenarios: slow_server.py PORT|/PATH [--delay 0.02]
 
 GET /health answers at once, GET /count tells how many requests were answered (health excluded), GET /exit?N ends it
 with that status, any other GET answers "ok" and any POST echoes its body, both after the delay. One thread per
@@ -76,18 +76,20 @@ def serve(connection, delay, head):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("port", type=int)
+    parser.add_argument("place", help="a port, or the path of a Unix socket")
     parser.add_argument("--delay", type=float, default=0.02, help="seconds, for everything but /health and /count")
     arguments = parser.parse_args()
 
-    listener = socket.socket()
+    tcp = not arguments.place.startswith("/")
+    listener = socket.socket(socket.AF_INET if tcp else socket.AF_UNIX)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", arguments.port))
+    listener.bind(("127.0.0.1", int(arguments.place)) if tcp else arguments.place)
     listener.listen(1024)
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX-Served-By: %d\r\n" % os.getpid()
     while True:
         connection, _ = listener.accept()
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tcp:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         threading.Thread(target=serve, args=(connection, arguments.delay, head), daemon=True).start()
 
 
