@@ -54,15 +54,47 @@ struct Stop {
   bool operator==(const Stop&) const = default;
 };
 
+// A golden request: one whose answer is known. It tells a busy server from a dead one when no byte comes any more.
+struct Canary {
+  std::string method = "POST";                    // or GET, without a body
+  std::string path;                               // a query is allowed
+  std::string body;                               // JSON text, where the file says `json:`
+  std::string content_type = std::string(kJson);  // of the body
+  // What the JSON of the answer must have at a place. nullopt: any 2xx will do.
+  struct Expect {
+    std::string pointer;  // RFC 6901; empty: all of it
+    std::string equals;   // as JSON text
+    bool operator==(const Expect&) const = default;
+  };
+  std::optional<Expect> expect;
+  Duration timeout = 10s;
+  Duration stall = 30s;  // silence, with requests outstanding, before it is sent: longer than most prompts take
+
+  static constexpr std::string_view kJson = "application/json";
+  static constexpr std::string_view kText = "text/plain; charset=utf-8";
+  bool operator==(const Canary&) const = default;
+};
+
+// A server elsewhere, which nobody here starts or stops.
+struct Endpoint {
+  Address at;
+  int weight = 100;  // percent of what a plain one gets; 0: nothing
+  int tier = 0;      // it gets requests while no endpoint of a lower tier can take them
+  bool operator==(const Endpoint&) const = default;
+};
+
 using EnvironmentValue = std::variant<std::string, Secret>;
 
+// Exactly one of `command` and `endpoints` is not empty.
 struct Replicas {
-  int count = 1;
-  // argv of one replica, without a shell; either "{port}" or "{socket}" occurs in it. Never empty after parse().
+  int count = 1;  // of `endpoints`: how many they are
+  // argv of one replica, without a shell; either "{port}" or "{socket}" occurs in it.
   std::vector<std::string> command;
+  std::vector<Endpoint> endpoints;  // no address twice
   // It listens on a Unix socket: "{socket}" occurs.
   bool by_socket() const;
   Health health;
+  std::optional<Canary> canary;
   std::map<std::string, EnvironmentValue> env;  // added to what nines itself was started with
   Stop stop;
   std::vector<std::string> files;  // what the server cannot start without: model files, or folders of them
@@ -75,11 +107,60 @@ enum class Replay : std::uint8_t { kNever, kSafe };
 struct Route {
   std::string path;  // a prefix on segment borders, as written
   Replay replay = Replay::kNever;
+  std::optional<std::string> hash_header;  // requests with the same value of it go to the same replica
+  // In place of what `gateway` says.
+  std::optional<Duration> first_byte, stream_idle;
+  std::optional<std::uint64_t> body;
   bool operator==(const Route&) const = default;
 };
 
+// Sources of the defaults: docs/internals/gateway.md.
+struct Timeouts {
+  Duration connect = 1s;
+  Duration head = 10s;             // a client's request head
+  Duration body_idle = 30s;        // between two pieces of its body
+  Duration first_byte = 60s;       // of the answer
+  Duration first_byte_max = 600s;  // the same, while the replica proves to be alive
+  Duration answer_idle = 120s;     // between two pieces of an answer
+  Duration stream_idle = 120s;     // between two events of a stream
+  Duration keep_alive = 75s;       // an idle connection of a client
+  Duration tunnel_idle = 1h;       // an upgraded connection on which nothing moves
+  Duration upstream_idle = 4s;     // an idle connection to a replica
+  bool operator==(const Timeouts&) const = default;
+};
+
+struct Retries {
+  int most = 2;             // of one request
+  int budget_percent = 20;  // of all requests
+  bool operator==(const Retries&) const = default;
+};
+
+// "10.0.0.0/8", "::1": the address as inet_ntop writes it, without bits behind the prefix.
+struct Network {
+  std::string ip;
+  int prefix = 32;
+
+  std::string text() const;
+  bool operator==(const Network&) const = default;
+};
+
+enum class AccessLog : std::uint8_t { kNone, kProblems, kAll };
+
 struct Gateway {
   std::optional<int> threads;  // nullopt: one per core
+  int in_flight = 32;          // requests on one replica
+  int queue = 100;             // requests that wait for one
+  Duration queue_time = 5s;
+  int connections = 8000;  // of clients, per thread
+  std::uint64_t head = 32 * 1024;
+  std::uint64_t body = 64 * 1024 * 1024;
+  Timeouts timeouts;
+  Retries retries;
+  Duration slow_start = 10s;    // a replica that has just become ready gets its full share after this
+  bool cancel_upstream = true;  // when its client leaves, a request is ended
+  AccessLog access_log = AccessLog::kProblems;
+  std::vector<Network> trusted_proxies;         // whose X-Forwarded-For is believed
+  std::optional<std::string> unavailable_page;  // a file with HTML for browsers, for when nobody is ready
   bool operator==(const Gateway&) const = default;
 };
 
@@ -146,6 +227,26 @@ struct Bounds {
 namespace bounds {
 inline constexpr Bounds<int> kCount{1, 64};
 inline constexpr Bounds<int> kThreads{1, 64};
+inline constexpr Bounds<int> kInFlight{1, 100'000};
+inline constexpr Bounds<int> kQueue{0, 100'000};
+inline constexpr Bounds<Duration> kQueueTime{0s, 10min};
+inline constexpr Bounds<int> kConnections{1, 1'000'000};
+inline constexpr Bounds<std::uint64_t> kHead{4 * 1024, 1024 * 1024};
+inline constexpr Bounds<std::uint64_t> kBody{0, 1ULL << 40};
+inline constexpr Bounds<Duration> kConnect{10ms, 1min};
+inline constexpr Bounds<Duration> kWait{100ms, 24h};  // the other time limits of the gateway
+inline constexpr Bounds<Duration> kUpstreamIdle{0s, 1h};
+inline constexpr Bounds<int> kRetries{0, 10};
+inline constexpr Bounds<int> kBudget{0, 100};
+inline constexpr Bounds<Duration> kSlowStart{0s, 1h};
+inline constexpr std::size_t kTrustedProxies = 64;
+inline constexpr std::size_t kEndpoints = 64;
+inline constexpr Bounds<int> kWeight{0, 1000};
+inline constexpr Bounds<int> kTier{0, 9};
+inline constexpr Bounds<Duration> kCanaryTimeout{100ms, 10min};
+inline constexpr Bounds<Duration> kStall{1s, 24h};
+inline constexpr std::size_t kFieldNameBytes = 64;
+inline constexpr std::size_t kKeyBytes = 256;  // of a mapping in `json:`; YAML allows no more than 1024 without a mark
 inline constexpr Bounds<int> kRiseFall{1, 100};
 inline constexpr Bounds<Duration> kInterval{100ms, 1h};
 inline constexpr Bounds<Duration> kTimeout{10ms, 10min};

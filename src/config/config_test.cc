@@ -46,10 +46,27 @@ replicas:
   env: {MODE: fast, RETRIES: 3, TOKEN: "env:API_TOKEN", KEY: "file:secrets/key"}
   stop: {drain: 45s, grace: 5s}
   files: [model.ftz]
+  canary: {post: /classify, json: {text: "Guten Morgen"}, expect: {pointer: /label, equals: de}}
 routes:
   - {path: /classify, replay: safe}     # a prefix on segment borders
   - path: /learn
-gateway: {threads: 2}           # default: one per core
+  - {path: /chat, hash: {header: X-Session-Id}, first_byte: 5m, stream_idle: 1m, body: 1MiB}
+gateway:
+  threads: 2           # default: one per core
+  in_flight: 16
+  queue: 50
+  queue_time: 2s
+  connections: 1000
+  head: 16KiB
+  body: 8MiB
+  timeouts: {connect: 2s, head: 5s, body_idle: 20s, first_byte: 30s, first_byte_max: 20m, answer_idle: 60s,
+             stream_idle: 90s, keep_alive: 65s, tunnel_idle: 2h, upstream_idle: 3s}
+  retries: {most: 1, budget: 10%}
+  slow_start: 30s
+  cancel_upstream: false
+  access_log: all
+  trusted_proxies: [10.0.0.0/8, "::1"]
+  unavailable_page: sorry.html
 data:
   sqlite: data/ai_api.db
 backups:
@@ -70,8 +87,35 @@ dashboard: 127.0.0.1:9901
                            {"TOKEN", Secret(Secret::Source::kEnvironment, "API_TOKEN")},
                            {"KEY", Secret(Secret::Source::kFile, "secrets/key")}};
   expected.replicas.stop = {.drain = 45s, .grace = 5s};
-  expected.routes = {{"/classify", Replay::kSafe}, {"/learn", Replay::kNever}};
-  expected.gateway.threads = 2;
+  expected.replicas.canary =
+      Canary{.path = "/classify", .body = R"({"text": "Guten Morgen"})", .expect = Canary::Expect{"/label", "\"de\""}};
+  expected.routes = {
+      {.path = "/classify", .replay = Replay::kSafe},
+      {.path = "/learn"},
+      {.path = "/chat", .hash_header = "X-Session-Id", .first_byte = 5min, .stream_idle = 1min, .body = 1024 * 1024}};
+  expected.gateway = {.threads = 2,
+                      .in_flight = 16,
+                      .queue = 50,
+                      .queue_time = 2s,
+                      .connections = 1000,
+                      .head = 16 * 1024,
+                      .body = 8 * 1024 * 1024,
+                      .timeouts = {.connect = 2s,
+                                   .head = 5s,
+                                   .body_idle = 20s,
+                                   .first_byte = 30s,
+                                   .first_byte_max = 20min,
+                                   .answer_idle = 60s,
+                                   .stream_idle = 90s,
+                                   .keep_alive = 65s,
+                                   .tunnel_idle = 2h,
+                                   .upstream_idle = 3s},
+                      .retries = {.most = 1, .budget_percent = 10},
+                      .slow_start = 30s,
+                      .cancel_upstream = false,
+                      .access_log = AccessLog::kAll,
+                      .trusted_proxies = {{"10.0.0.0", 8}, {"::1", 128}},
+                      .unavailable_page = "sorry.html"};
   expected.replicas.files = {"model.ftz"};
   expected.data.sqlite = {"data/ai_api.db"};
   expected.backups = {{.to = "backups/", .archive = {{2, 0}}, .keep = {.within = 7 * 24h}},
@@ -94,7 +138,9 @@ TEST_CASE("config: one line is enough, and the rest has the stated defaults") {
   CHECK(!config.replicas.health.path);
   CHECK((config.replicas.stop == Stop{.drain = 30s, .grace = 10s}));
   CHECK(config.routes.empty());
-  CHECK(!config.gateway.threads);
+  CHECK((config.gateway == Gateway{}));
+  CHECK(!config.replicas.canary);
+  CHECK(config.replicas.endpoints.empty());
   CHECK(config.data.sqlite.empty());
   CHECK(config.backups.empty());
   CHECK(!config.dashboard);
@@ -142,7 +188,8 @@ TEST_CASE("config: a wrong key is told where and what was meant") {
       {"a typo deep inside", replicas("health: {intervall: 2s}"),
        "3:12 unknown key \"intervall\"; did you mean \"interval\"?"},
       {"nothing near: the list", replicas("zebra: 1"),
-       "3:3 unknown key \"zebra\" in replicas; known here: count, command, health, env, stop, files"},
+       "3:3 unknown key \"zebra\" in replicas; known here: count, command, endpoints, health, canary, env, stop, "
+       "files"},
       {"nothing near, at the top", kRun + "zebra: 1",
        "2:1 unknown key \"zebra\"; known here: service, objective, listen, replicas, routes, gateway, data, "
        "backups, dashboard"},
@@ -171,11 +218,6 @@ TEST_CASE("config: a part that does not exist yet says so, and is no typo") {
     REQUIRE(said.size() == 1);
     CHECK(said[0] == "2:1 \"" + std::string(key) + "\" is not part of this version of nines yet; remove the key");
   }
-  {
-    const auto said = bad(replicas("canary: {a: 1}"));
-    REQUIRE(said.size() == 1);
-    CHECK(said[0] == "3:3 \"canary\" is not part of this version of nines yet; remove the key");
-  }
   for (const std::string key : {"endpoint", "region", "offsite", "encrypt"}) {
     CAPTURE(key);
     const auto said = bad(kRun + "backups: [{to: a, " + key + ": x}]");
@@ -184,13 +226,9 @@ TEST_CASE("config: a part that does not exist yet says so, and is no typo") {
   }
   CHECK(bad(kRun + "backups: [{to: \"s3://bucket/x\"}]")[0] ==
         "2:16 backups.to: \"s3://\" is not part of this version of nines yet; name a folder, such as backups/");
-  for (const std::string key : {"container", "endpoints"}) {
-    CAPTURE(key);
-    const auto said = bad("replicas: {" + std::string(key) + ": {a: 1}}");
-    REQUIRE(said.size() == 1);  // and not "there is no command"
-    CHECK(said[0].starts_with("1:12 \"" + std::string(key) +
-                              "\" is not part of this version of nines yet; remove the key"));
-  }
+  const auto said = bad("replicas: {container: {a: 1}}");
+  REQUIRE(said.size() == 1);  // and not "there is no command"
+  CHECK(said[0].starts_with("1:12 \"container\" is not part of this version of nines yet; remove the key"));
 }
 
 TEST_CASE("config: values of the wrong type") {
@@ -317,6 +355,123 @@ TEST_CASE("config: what to run") {
   CHECK_FALSE(good(kRun).replicas.by_socket());
 }
 
+TEST_CASE("config: endpoints elsewhere") {
+  const auto endpoints = [](const std::string& items) { return "replicas: {endpoints: " + items + "}"; };
+  const Config config = good(endpoints("[\"10.0.0.5:8000\", {address: \"[fd00::5]:80\", weight: 50, tier: 1}]"));
+  CHECK((config.replicas.endpoints == std::vector<Endpoint>{{{"10.0.0.5", 8000}, 100, 0}, {{"fd00::5", 80}, 50, 1}}));
+  CHECK(config.replicas.count == 2);
+  CHECK(config.replicas.command.empty());
+  CHECK((good(to_yaml(config)) == config));
+  CHECK(good(endpoints("[\"localhost:80\"]")).replicas.endpoints[0].at.ip == "127.0.0.1");
+
+  const Claim claims[] = {
+      {"both kinds", "replicas: {command: \"a {port}\", endpoints: [\"10.0.0.5:80\"]}",
+       "1:1 replicas has both command and endpoints; nines either starts"},
+      {"no list", endpoints("\"10.0.0.5:80\""), "1:23 replicas.endpoints is text; write a list, such as endpoints:"},
+      {"an empty list", endpoints("[]"), "1:23 replicas.endpoints is an empty list; name a server"},
+      {"a name", endpoints("[\"db.internal:8000\"]"),
+       "1:24 replicas.endpoints: \"db.internal\" is a name, and names are not looked up in this version of nines; "
+       "write its IP address, such as 10.0.0.5:8000"},
+      {"every address", endpoints("[\":8000\"]"), "1:24 replicas.endpoints: \":8000\" is every address, and no server"},
+      {"a URL", endpoints("[\"http://10.0.0.5:80/x\"]"), "1:24 replicas.endpoints: \"http://10.0.0.5:80/x\" is a URL"},
+      {"no port", endpoints("[10.0.0.5]"), "1:24 replicas.endpoints: \"10.0.0.5\" has no port; write the IP address"},
+      {"nearly an address", endpoints("[\"10.0.0.256:80\"]"),
+       "1:24 replicas.endpoints: \"10.0.0.256\" is not an IP address; write the IP address and the port"},
+      {"twice", endpoints("[\"10.0.0.5:80\", {address: \"10.0.0.5:80\"}]"),
+       "1:49 replicas.endpoints: \"10.0.0.5:80\" is named already"},
+      {"no address", endpoints("[{weight: 5}]"), "1:24 this endpoint has no address"},
+      {"a typo", endpoints("[{adress: \"10.0.0.5:80\", address: \"10.0.0.5:80\"}]"),
+       "1:25 unknown key \"adress\"; did you mean \"address\"?"},
+      {"a count", "replicas: {count: 2, endpoints: [\"10.0.0.5:80\"]}",
+       "1:12 \"count\" is for servers that nines starts, not for endpoints"},
+      {"variables", "replicas: {endpoints: [\"10.0.0.5:80\"], env: {A: b}}",
+       "1:40 \"env\" is for servers that nines starts"},
+      {"a stop", "replicas: {endpoints: [\"10.0.0.5:80\"], stop: {}}",
+       "1:40 \"stop\" is for servers that nines starts"},
+      {"files", "replicas: {endpoints: [\"10.0.0.5:80\"], files: a}",
+       "1:40 \"files\" is for servers that nines starts"},
+  };
+  check_claims(claims);
+}
+
+TEST_CASE("config: a canary") {
+  const auto canary = [](const std::string& keys) { return good(replicas("canary: {" + keys + "}")).replicas.canary; };
+  CHECK((canary("get: '/x?a=b'") == Canary{.method = "GET", .path = "/x?a=b"}));
+  CHECK((
+      canary("post: /x, text: hello, timeout: 5s, stall: 1m") ==
+      Canary{.path = "/x", .body = "hello", .content_type = std::string(Canary::kText), .timeout = 5s, .stall = 1min}));
+  CHECK(canary("post: /x, text: <a/>, content_type: text/xml")->content_type == "text/xml");
+  struct Row {
+    std::string yaml, json;
+  };
+  const Row rows[] = {
+      {"{text: Guten Morgen, n: 5}", R"({"text": "Guten Morgen", "n": 5})"},
+      {"[1, -0.5e+3, 0, true, false, null, ~, x]", R"([1, -0.5e+3, 0, true, false, null, null, "x"])"},
+      {"{a: '1', b: \"true\", c: 007, d: 0x1f, e: +1, f: .5, g: '', h: 1., i: 1e, j: -, k: yes}",
+       R"({"a": "1", "b": "true", "c": "007", "d": "0x1f", "e": "+1", "f": ".5", "g": "", "h": "1.", "i": "1e", "j": "-", "k": "yes"})"},
+      {R"("a\"b\\c\n\x01\x7f/ü😀")", R"("a\"b\\c\u000a\u0001\u007f/ü😀")"},
+      {"{a: {b: [{}, []]}, 5: 6}", R"({"a": {"b": [{}, []]}, "5": 6})"},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.yaml);
+    CHECK(canary("post: /x, json: " + row.yaml)->body == row.json);
+    const std::string yaml = replicas("canary: {get: /x, expect: {equals: " + row.yaml + "}}");
+    const Config config = good(yaml);
+    CHECK(config.replicas.canary->expect->equals == row.json);
+    CHECK((good(to_yaml(config)) == config));
+  }
+  CHECK(canary("get: /x, expect: {pointer: /a~1b/0, equals: null}")->expect->equals == "null");
+
+  const Claim claims[] = {
+      {"nothing asked", replicas("canary: {json: 1}"), "3:3 canary needs either post or get"},
+      {"two things asked", replicas("canary: {post: /a, get: /b}"), "3:3 canary needs either post or get"},
+      {"two bodies", replicas("canary: {post: /a, json: 1, text: a}"), "3:3 canary has both json and text"},
+      {"a body with get", replicas("canary: {get: /a, text: a}"), "3:3 canary: a request with get has no body"},
+      {"no path", replicas("canary: {get: a}"), "3:17 replicas.canary.get: \"a\" is not a path"},
+      {"no expectation", replicas("canary: {get: /a, expect: {pointer: /a}}"),
+       "3:21 expect does not say what must be there"},
+      {"no pointer", replicas("canary: {get: /a, expect: {pointer: a, equals: 1}}"),
+       "3:39 replicas.canary.expect.pointer: \"a\" is not a JSON pointer"},
+      {"a bad pointer", replicas("canary: {get: /a, expect: {pointer: /a~2, equals: 1}}"),
+       "3:39 replicas.canary.expect.pointer: \"/a~2\" has a ~ that stands for nothing"},
+      {"too far out", replicas("canary: {get: /a, equals: 1}"), "3:21 \"equals\" is no key at this level"},
+      {"a long key", replicas("canary: {post: /a, json: {" + std::string(257, 'k') + ": 1}}"),
+       "3:29 this key is longer than 256 bytes"},
+      {"a long body", replicas("canary: {post: /a, json: [\"" + std::string(16 * 1024, 'x') + "\"]}"),
+       "3:3 the canary's body is longer than 16KiB"},
+  };
+  check_claims(claims);
+}
+
+TEST_CASE("config: what happens to requests") {
+  CHECK(good(kRun + "gateway: {trusted_proxies: 10.0.0.1}").gateway.trusted_proxies ==
+        std::vector<Network>{{"10.0.0.1", 32}});
+  // Who is patient with the first byte has no less patience with those that prove to be alive.
+  CHECK(good(kRun + "gateway: {timeouts: {first_byte: 20m}}").gateway.timeouts.first_byte_max == 20min);
+  const Claim claims[] = {
+      {"a shorter patience", kRun + "gateway: {timeouts: {first_byte: 60s, first_byte_max: 30s}}",
+       "2:55 first_byte_max is below first_byte, 1m"},
+      {"a time-out too far out", kRun + "gateway: {keep_alive: 1m}",
+       "2:11 \"keep_alive\" is no key at this level; indent it below gateway: timeouts:"},
+      {"no size", kRun + "gateway: {body: 64}", "2:17 gateway.body: \"64\" has no unit; add one, such as \"64KiB\""},
+      {"no percentage", kRun + "gateway: {retries: {budget: 0.2}}",
+       "2:29 gateway.retries.budget: \"0.2\" has no % sign"},
+      {"no truth", kRun + "gateway: {cancel_upstream: yes}",
+       "2:28 gateway.cancel_upstream: \"yes\" is neither true nor false"},
+      {"no log", kRun + "gateway: {access_log: errors}",
+       "2:23 gateway.access_log: \"errors\" is none of none, problems, all"},
+      {"no network", kRun + "gateway: {trusted_proxies: [example.org]}",
+       "2:29 gateway.trusted_proxies: \"example.org\" is not an IP address"},
+      {"no page", kRun + "gateway: {unavailable_page: pages/}",
+       "2:29 gateway.unavailable_page: \"pages/\" names a folder"},
+      {"no header", kRun + "routes: [{path: /, hash: {header: \"a b\"}}]",
+       "2:35 routes.hash.header: \"a b\" is not the name of a header"},
+      {"nothing to hash", kRun + "routes: [{path: /, hash: {}}]", "2:20 hash does not say by what"},
+      {"a body that is no size", kRun + "routes: [{path: /, body: lots}]", "2:26 routes.body: \"lots\" is not a size"},
+  };
+  check_claims(claims);
+}
+
 TEST_CASE("config: YAML that is none, or too much of it") {
   std::string bomb = "a: &a [x, x, x, x, x, x, x, x, x]\n";
   for (char c = 'b'; c < 'z'; ++c) {
@@ -380,6 +535,22 @@ TEST_CASE("config: both ends of every bound are inside, and the next value is no
       {"replicas.stop.drain", "-1s", "0s", "1h", "3601s", ""},
       {"replicas.stop.grace", "-1s", "0s", "1h", "3601s", ""},
       {"gateway.threads", "0", "1", "64", "65", "from 1 to 64"},
+      {"gateway.in_flight", "0", "1", "100000", "100001", "from 1 to 100000"},
+      {"gateway.queue", "-1", "0", "100000", "100001", "from 0 to 100000"},
+      {"gateway.queue_time", "-1s", "0s", "10m", "601s", ""},
+      {"gateway.connections", "0", "1", "1000000", "1000001", "from 1 to 1000000"},
+      {"gateway.head", "4095B", "4KiB", "1MiB", "1025KiB", "from 4KiB to 1MiB"},
+      {"gateway.body", "-1B", "0B", "1TiB", "1025GiB", ""},
+      {"gateway.slow_start", "-1s", "0s", "1h", "3601s", ""},
+      {"gateway.timeouts.connect", "9ms", "10ms", "1m", "61s", "from 10ms to 1m"},
+      {"gateway.timeouts.head", "99ms", "100ms", "24h", "86401s", "from 100ms to 1d"},
+      {"gateway.timeouts.upstream_idle", "-1s", "0s", "1h", "3601s", ""},
+      {"gateway.retries.most", "-1", "0", "10", "11", "from 0 to 10"},
+      {"gateway.retries.budget", "-1%", "0%", "100%", "101%", "from 0% to 100%"},
+      {"replicas.canary.timeout", "99ms", "100ms", "10m", "601s", "from 100ms to 10m"},
+      {"replicas.canary.stall", "999ms", "1s", "24h", "86401s", "from 1s to 1d"},
+      {"replicas.endpoints.weight", "-1", "0", "1000", "1001", "from 0 to 1000"},
+      {"replicas.endpoints.tier", "-1", "0", "9", "10", "from 0 to 9"},
       {"backups.keep.monthly", "0", "1", "10000", "10001", "from 1 to 10000"},
       {"backups.keep.within", "59m", "1h", "3650d", "3651d", "from 1h to 3650d"},
   };
@@ -387,7 +558,12 @@ TEST_CASE("config: both ends of every bound are inside, and the next value is no
     const auto dot = key.rfind('.');
     const std::string leaf = "{" + key.substr(dot + 1) + ": " + value + "}\n";
     if (key.starts_with("backups")) return kRun + "backups: [{to: a, keep: " + leaf + "}]";
+    if (key.starts_with("gateway") && dot != 7) return kRun + "gateway: {" + key.substr(8, dot - 8) + ": " + leaf + "}";
     if (key.starts_with("gateway")) return kRun + "gateway: " + leaf;
+    if (key.starts_with("replicas.canary"))
+      return replicas("canary: {get: /x, " + key.substr(dot + 1) + ": " + value + "}");
+    if (key.starts_with("replicas.endpoints"))
+      return "replicas: {endpoints: [{address: \"10.0.0.5:80\", " + key.substr(dot + 1) + ": " + value + "}]}";
     if (dot == key.find('.')) return replicas(key.substr(dot + 1) + ": " + value);
     return replicas(key.substr(9, dot - 9) + ": " + leaf);
   };
@@ -433,6 +609,11 @@ TEST_CASE("config: lists have limits") {
        [](const std::string& i) { return "d" + i; }, bounds::kDatabases},
       {"model files", [](const std::string& items) { return replicas("files: [" + items + "]"); },
        [](const std::string& i) { return "m" + i; }, bounds::kModelFiles},
+      {"endpoints", [](const std::string& items) { return "replicas: {endpoints: [" + items + "]}"; },
+       [](const std::string& i) { return "\"10.0.0.5:" + std::to_string(1 + std::stoi(i)) + "\""; },
+       bounds::kEndpoints},
+      {"trusted proxies", [](const std::string& items) { return kRun + "gateway: {trusted_proxies: [" + items + "]}"; },
+       [](const std::string& i) { return "10.0.0." + i; }, bounds::kTrustedProxies},
       {"backups", [](const std::string& items) { return kRun + "backups: [" + items + "]"; },
        [](const std::string& i) { return "{to: b" + i + "}"; }, bounds::kBackups},
       {"times", [](const std::string& items) { return kRun + "backups: [{to: a, archive: [" + items + "]}]"; },

@@ -38,7 +38,7 @@ class Builder : public YAML::EventHandler {
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
     refuse_tag(mark, tag);
-    leaf(Node::Kind::kScalar, mark, anchor, value);
+    leaf(Node::Kind::kScalar, mark, anchor, value, tag == "?");
   }
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     const auto target = anchors_.find(anchor);
@@ -92,9 +92,10 @@ class Builder : public YAML::EventHandler {
     document_.nodes.push_back(Node{.kind = kind, .at = where(mark)});
     return document_.nodes.back();
   }
-  void leaf(Node::Kind kind, const YAML::Mark& mark, YAML::anchor_t anchor, std::string text) {
+  void leaf(Node::Kind kind, const YAML::Mark& mark, YAML::anchor_t anchor, std::string text, bool plain = false) {
     Node& node = add(kind, mark);
     node.text = std::move(text);
+    node.plain = plain;
     if (anchor != 0) anchors_[anchor] = {&node, 1};
     attach(node, node.at);
   }

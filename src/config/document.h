@@ -51,6 +51,7 @@ struct Node {
   Kind kind = Kind::kNull;
   Position at;
   std::string text;                // kScalar
+  bool plain = false;              // kScalar: written without quotes, so it may mean a number or a truth value
   std::vector<const Node*> items;  // kSequence
   std::vector<Entry> entries;      // kMap: keys are scalars and unique
 };

@@ -30,11 +30,12 @@ replicas:
       lines
   stop: {drain: 30s, grace: 10s}
   files: [model.ftz]
+  canary: {post: /classify, json: {text: "Guten Morgen", n: [1, true]}, expect: {pointer: /label, equals: de}}
 routes:
-  - {path: /classify, replay: safe}
+  - {path: /classify, replay: safe, hash: {header: X-Id}, body: 1MiB}
   - path: /learn
     replay: never
-gateway: {threads: 2}   # one per core
+gateway: {threads: 2, head: 16KiB, timeouts: {connect: 2s}, retries: {budget: 10%}, trusted_proxies: [10.0.0.0/8]}
 data: {sqlite: data/ai_api.db}
 backups:
   - {to: backups/, archive: "02:00", keep: {within: 7d}}
@@ -214,6 +215,71 @@ void add_protection(Random& random, Config& config) {
   if (random.below(3) == 0) config.dashboard = Dashboard{Address{"127.0.0.2", 9900}};
 }
 
+void add_canary(Random& random, Config& config) {
+  Canary canary{
+      .path = any_path(random), .timeout = any(random, bounds::kCanaryTimeout), .stall = any(random, bounds::kStall)};
+  if (random.below(2) != 0) {
+    canary.method = "GET";
+  } else {
+    canary.body = any_text(random, 60);
+    canary.content_type = random.below(2) != 0 ? Canary::kText : "a/b;c=\"d\"";
+  }
+  constexpr std::string_view kJson[] = {
+      "null", "true", "-1.5e3", "\"a \\\" b\"", "[1, 2]", "{}", "{\"a\": {\"b: c\": [\"ü\", \"\\u0001\"]}}"};
+  if (random.below(2) != 0) canary.expect = Canary::Expect{random.below(2) != 0 ? "/a/0" : "", pick(random, kJson)};
+  config.replicas.canary = std::move(canary);
+}
+
+void add_endpoints(Random& random, Config& config) {
+  Replicas& replicas = config.replicas;
+  replicas = {.health = replicas.health, .canary = replicas.canary};
+  constexpr std::string_view kIps[] = {"127.0.0.1", "10.1.2.3", "::1", "2001:db8::7"};
+  for (std::uint32_t n = 1 + random.below(5); n > 0; --n)
+    replicas.endpoints.push_back({.at = {pick(random, kIps), static_cast<std::uint16_t>(n)},
+                                  .weight = any(random, bounds::kWeight),
+                                  .tier = any(random, bounds::kTier)});
+  replicas.count = static_cast<int>(replicas.endpoints.size());
+}
+
+Gateway any_gateway(Random& random) {
+  const auto size = [&](Bounds<std::uint64_t> b) { return b.min + random.next() % (b.max - b.min + 1); };
+  const auto wait = [&] { return any(random, bounds::kWait); };
+  Gateway gateway{.in_flight = any(random, bounds::kInFlight),
+                  .queue = any(random, bounds::kQueue),
+                  .queue_time = any(random, bounds::kQueueTime),
+                  .connections = any(random, bounds::kConnections),
+                  .head = size(bounds::kHead),
+                  .body = size(bounds::kBody),
+                  .timeouts = {.connect = any(random, bounds::kConnect),
+                               .head = wait(),
+                               .body_idle = wait(),
+                               .first_byte = wait(),
+                               .answer_idle = wait(),
+                               .stream_idle = wait(),
+                               .keep_alive = wait(),
+                               .tunnel_idle = wait(),
+                               .upstream_idle = any(random, bounds::kUpstreamIdle)},
+                  .retries = {any(random, bounds::kRetries), any(random, bounds::kBudget)},
+                  .slow_start = any(random, bounds::kSlowStart),
+                  .cancel_upstream = random.below(2) != 0,
+                  .access_log = static_cast<AccessLog>(random.below(3))};
+  gateway.timeouts.first_byte_max = std::max(gateway.timeouts.first_byte, wait());
+  if (random.below(2) != 0) gateway.threads = any(random, bounds::kThreads);
+  if (random.below(2) != 0) gateway.trusted_proxies = {{"10.0.0.0", 8}, {"fd00::1", 128}};
+  if (random.below(2) != 0) gateway.unavailable_page = "pages/" + any_text(random, 20) + "x";
+  return gateway;
+}
+
+Route any_route(Random& random, std::uint32_t n) {
+  Route route{.path = "/" + std::to_string(n) + any_path(random),
+              .replay = random.below(2) != 0 ? Replay::kSafe : Replay::kNever};
+  if (random.below(2) != 0) route.hash_header = "X-" + any_name(random).substr(0, 60);
+  if (random.below(2) != 0) route.first_byte = any(random, bounds::kWait);
+  if (random.below(2) != 0) route.stream_idle = any(random, bounds::kWait);
+  if (random.below(2) != 0) route.body = random.next() % (bounds::kBody.max + 1);
+  return route;
+}
+
 Config any_config(Random& random) {
   Config config;
   if (random.below(2) != 0) config.service = "s-" + std::to_string(random.below(1000));
@@ -229,12 +295,11 @@ Config any_config(Random& random) {
   config.replicas.health = any_health(random);
   while (random.below(3) != 0) config.replicas.env.emplace(any_name(random), any_value(random));
   config.replicas.stop = {any(random, bounds::kStop), any(random, bounds::kStop)};
-  for (std::uint32_t n = random.below(4); n > 0; --n) {
-    config.routes.push_back(
-        {"/" + std::to_string(n) + any_path(random), random.below(2) ? Replay::kSafe : Replay::kNever});
-  }
-  if (random.below(2) != 0) config.gateway.threads = any(random, bounds::kThreads);
+  for (std::uint32_t n = random.below(4); n > 0; --n) config.routes.push_back(any_route(random, n));
+  config.gateway = any_gateway(random);
   add_protection(random, config);
+  if (random.below(2) != 0) add_canary(random, config);
+  if (random.below(4) == 0) add_endpoints(random, config);
   return config;
 }
 

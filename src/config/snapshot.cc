@@ -40,10 +40,86 @@ void write(std::string& out, const Health& health) {
   out += "    startup: " + write_duration(health.startup) + "\n";
 }
 
-void write(std::string& out, const Replicas& replicas) {
-  out += "replicas:\n  count: " + std::to_string(replicas.count) + "\n  command:\n";
+std::string_view text_of(AccessLog log) {
+  switch (log) {
+    case AccessLog::kNone: return "none";
+    case AccessLog::kProblems: return "problems";
+    case AccessLog::kAll: return "all";
+  }
+  return "problems";
+}
+
+// The body as `text`, whatever the file called it: that is read back to the byte.
+void write(std::string& out, const Canary& canary) {
+  out += "  canary:\n";
+  out += std::string(canary.method == "GET" ? "    get: " : "    post: ") + in_quotes(canary.path) + "\n";
+  if (!canary.body.empty()) out += "    text: " + in_quotes(canary.body) + "\n";
+  out += "    content_type: " + in_quotes(canary.content_type) + "\n";
+  if (canary.expect) {
+    out += "    expect:\n      pointer: " + in_quotes(canary.expect->pointer) + "\n";
+    out += "      equals: " + canary.expect->equals + "\n";
+  }
+  out += "    timeout: " + write_duration(canary.timeout) + "\n";
+  out += "    stall: " + write_duration(canary.stall) + "\n";
+}
+
+void write(std::string& out, const Endpoint& endpoint) {
+  out += "    - address: " + in_quotes(endpoint.at.text()) + "\n";
+  out += "      weight: " + std::to_string(endpoint.weight) + "\n";
+  out += "      tier: " + std::to_string(endpoint.tier) + "\n";
+}
+
+void write(std::string& out, const Route& route) {
+  out += "  - path: " + in_quotes(route.path) + "\n    replay: " + std::string(text_of(route.replay)) + "\n";
+  if (route.hash_header) out += "    hash: {header: " + in_quotes(*route.hash_header) + "}\n";
+  if (route.first_byte) out += "    first_byte: " + write_duration(*route.first_byte) + "\n";
+  if (route.stream_idle) out += "    stream_idle: " + write_duration(*route.stream_idle) + "\n";
+  if (route.body) out += "    body: " + write_size(*route.body) + "\n";
+}
+
+void write(std::string& out, const Timeouts& timeouts) {
+  out += "  timeouts:\n";
+  const auto line = [&](const char* name, Duration d) {
+    out += "    " + std::string(name) + ": " + write_duration(d) + "\n";
+  };
+  line("connect", timeouts.connect);
+  line("head", timeouts.head);
+  line("body_idle", timeouts.body_idle);
+  line("first_byte", timeouts.first_byte);
+  line("first_byte_max", timeouts.first_byte_max);
+  line("answer_idle", timeouts.answer_idle);
+  line("stream_idle", timeouts.stream_idle);
+  line("keep_alive", timeouts.keep_alive);
+  line("tunnel_idle", timeouts.tunnel_idle);
+  line("upstream_idle", timeouts.upstream_idle);
+}
+
+void write(std::string& out, const Gateway& gateway) {
+  out += "gateway:\n";
+  const auto line = [&](const char* name, const std::string& value) {
+    out += "  " + std::string(name) + ": " + value + "\n";
+  };
+  if (gateway.threads) line("threads", std::to_string(*gateway.threads));
+  line("in_flight", std::to_string(gateway.in_flight));
+  line("queue", std::to_string(gateway.queue));
+  line("queue_time", write_duration(gateway.queue_time));
+  line("connections", std::to_string(gateway.connections));
+  line("head", write_size(gateway.head));
+  line("body", write_size(gateway.body));
+  write(out, gateway.timeouts);
+  line("retries", "{most: " + std::to_string(gateway.retries.most) +
+                      ", budget: " + std::to_string(gateway.retries.budget_percent) + "%}");
+  line("slow_start", write_duration(gateway.slow_start));
+  line("cancel_upstream", gateway.cancel_upstream ? "true" : "false");
+  line("access_log", std::string(text_of(gateway.access_log)));
+  if (!gateway.trusted_proxies.empty()) out += "  trusted_proxies:\n";
+  for (const Network& network : gateway.trusted_proxies) out += "    - " + in_quotes(network.text()) + "\n";
+  if (gateway.unavailable_page) line("unavailable_page", in_quotes(*gateway.unavailable_page));
+}
+
+void write_processes(std::string& out, const Replicas& replicas) {
+  out += "  count: " + std::to_string(replicas.count) + "\n  command:\n";
   for (const std::string& argument : replicas.command) out += "    - " + in_quotes(argument) + "\n";
-  write(out, replicas.health);
   if (!replicas.env.empty()) out += "  env:\n";
   for (const auto& [name, value] : replicas.env)
     out += "    " + in_quotes(name) + ": " + in_quotes(text_of(value)) + "\n";
@@ -52,6 +128,18 @@ void write(std::string& out, const Replicas& replicas) {
   out += "    grace: " + write_duration(replicas.stop.grace) + "\n";
   if (!replicas.files.empty()) out += "  files:\n";
   for (const std::string& file : replicas.files) out += "    - " + in_quotes(file) + "\n";
+}
+
+void write(std::string& out, const Replicas& replicas) {
+  out += "replicas:\n";
+  if (replicas.endpoints.empty()) {
+    write_processes(out, replicas);
+  } else {
+    out += "  endpoints:\n";
+    for (const Endpoint& endpoint : replicas.endpoints) write(out, endpoint);
+  }
+  write(out, replicas.health);
+  if (replicas.canary) write(out, *replicas.canary);
 }
 
 void write(std::string& out, const Backup& backup) {
@@ -80,10 +168,8 @@ std::string to_yaml(const Config& config) {
   for (const Address& address : config.listen) out += "  - " + in_quotes(address.text()) + "\n";
   write(out, config.replicas);
   if (!config.routes.empty()) out += "routes:\n";
-  for (const Route& route : config.routes) {
-    out += "  - path: " + in_quotes(route.path) + "\n    replay: " + std::string(text_of(route.replay)) + "\n";
-  }
-  if (config.gateway.threads) out += "gateway:\n  threads: " + std::to_string(*config.gateway.threads) + "\n";
+  for (const Route& route : config.routes) write(out, route);
+  write(out, config.gateway);
   if (!config.data.sqlite.empty()) out += "data:\n  sqlite:\n";
   for (const std::string& path : config.data.sqlite) out += "    - " + in_quotes(path) + "\n";
   if (!config.backups.empty()) out += "backups:\n";

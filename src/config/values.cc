@@ -228,6 +228,127 @@ Checked<> check_command(const std::vector<std::string>& command) {
                    "my-server\"]");
 }
 
+namespace {
+
+struct SizeUnit {
+  std::string_view name;
+  std::uint64_t size;
+};
+constexpr std::array kSizeUnits = {SizeUnit{"TiB", 1ULL << 40}, SizeUnit{"GiB", 1ULL << 30},
+                                   SizeUnit{"MiB", 1ULL << 20}, SizeUnit{"KiB", 1ULL << 10}, SizeUnit{"B", 1}};
+
+}  // namespace
+
+Checked<std::uint64_t> parse_size(std::string_view text) {
+  const std::string hint = "write one whole number and one unit of B, KiB, MiB, GiB or TiB, such as 32KiB";
+  const auto digits = static_cast<std::size_t>(std::ranges::find_if_not(text, is_digit) - text.begin());
+  const auto number = parse_unsigned(text.substr(0, digits));
+  const std::string_view unit_name = trim(text.substr(digits));
+  if (!number) return wrong(quoted(text) + " is not a size", hint);
+  if (unit_name.empty())
+    return wrong(quoted(text) + " has no unit", "add one, such as " + quoted(std::string(text) + "KiB"));
+  const auto unit = std::ranges::find(kSizeUnits, unit_name, &SizeUnit::name);
+  if (unit == kSizeUnits.end()) return wrong(quoted(text) + " has no unit known here, " + quoted(unit_name), hint);
+  if (*number > UINT64_MAX / unit->size) return wrong(quoted(text) + " is more than any machine has", "use less");
+  return *number * unit->size;
+}
+
+std::string write_size(std::uint64_t bytes) {
+  for (const SizeUnit& unit : kSizeUnits)
+    if (bytes % unit.size == 0 && bytes >= unit.size) return std::to_string(bytes / unit.size) + std::string(unit.name);
+  return "0B";
+}
+
+Checked<int> parse_percent(std::string_view text, Bounds<int> bounds) {
+  const auto percent = [](int n) { return std::to_string(n) + "%"; };
+  const std::string fix = "write a whole percentage from " + percent(bounds.min) + " to " + percent(bounds.max);
+  const std::string_view whole = trim(text);
+  if (!whole.ends_with('%')) return wrong(quoted(text) + " has no % sign", fix);
+  const auto number = parse_unsigned(trim(whole.substr(0, whole.size() - 1)));
+  if (!number) return wrong(quoted(text) + " is not a whole percentage", fix);
+  if (*number < static_cast<std::uint64_t>(bounds.min) || *number > static_cast<std::uint64_t>(bounds.max))
+    return wrong(quoted(text) + " is out of bounds", fix);
+  return static_cast<int>(*number);
+}
+
+Checked<bool> parse_truth(std::string_view text) {
+  if (text == "true") return true;
+  if (text == "false") return false;
+  return wrong(quoted(text) + " is neither true nor false", "write true or false");
+}
+
+Checked<Network> parse_network(std::string_view text) {
+  const std::string fix = "write an address, or one and a number of bits, such as 10.0.0.0/8 or \"fd00::/8\"";
+  const auto slash = text.find('/');
+  const std::string host(text.substr(0, slash));
+  const bool v6 = contains(host, ":");
+  std::array<unsigned char, sizeof(in6_addr)> bytes{};
+  if (contains(host, std::string_view("\0", 1)) || inet_pton(v6 ? AF_INET6 : AF_INET, host.c_str(), bytes.data()) != 1)
+    return wrong(quoted(host) + " is not an IP address", fix);
+  const int most = v6 ? 128 : 32;
+  const auto prefix =
+      slash == std::string_view::npos ? std::optional<std::uint64_t>(most) : parse_unsigned(text.substr(slash + 1));
+  if (!prefix || *prefix > static_cast<std::uint64_t>(most))
+    return wrong(quoted(text.substr(slash + 1)) + " is no number of bits",
+                 "it must be from 0 to " + std::to_string(most));
+  for (int bit = static_cast<int>(*prefix); bit < most; ++bit) {
+    if ((bytes[static_cast<std::size_t>(bit / 8)] >> (7 - bit % 8) & 1) != 0)
+      return wrong(quoted(text) + " has bits behind its prefix",
+                   "name the network's first address, or /" + std::to_string(most));
+  }
+  return Network{*canonical_ip(v6 ? AF_INET6 : AF_INET, host), static_cast<int>(*prefix)};
+}
+
+std::string Network::text() const { return ip + "/" + std::to_string(prefix); }
+
+Checked<Address> parse_endpoint(std::string_view text) {
+  auto address = parse_address(text);
+  const std::string fix = "write the IP address and the port of a server, such as 10.0.0.5:8000";
+  if (!address) {
+    const auto colon = text.rfind(':');
+    const std::string_view host = text.substr(0, colon);
+    const bool name = colon != std::string_view::npos && !host.empty() && !contains(host, ":") &&
+                      !contains(text, "/") &&
+                      !std::ranges::all_of(host, [](char c) { return is_digit(c) || c == '.'; }) &&
+                      parse_port(text.substr(colon + 1));
+    if (name)
+      return wrong(quoted(host) + " is a name, and names are not looked up in this version of nines",
+                   "write its IP address, such as 10.0.0.5" + std::string(text.substr(colon)));
+    address.error().fix = fix;
+    return address;
+  }
+  if (address->ip == "0.0.0.0" || address->ip == "::")
+    return wrong(quoted(text) + " is every address, and no server", fix);
+  return address;
+}
+
+Checked<> check_field_name(std::string_view name) {
+  constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
+  const auto fits = [&](char c) {
+    return is_lower_or_digit(c) || (c >= 'A' && c <= 'Z') || kMarks.find(c) != std::string_view::npos;
+  };
+  if (!name.empty() && name.size() <= bounds::kFieldNameBytes && std::ranges::all_of(name, fits)) return {};
+  return wrong(quoted(name) + " is not the name of a header", "write one, such as X-Session-Id");
+}
+
+Checked<> check_content_type(std::string_view type) {
+  const bool printable = std::ranges::all_of(type, [](char c) { return c >= ' ' && c < 0x7f; });
+  if (printable && contains(type, "/") && type.size() <= bounds::kFieldNameBytes && trim(type) == type) return {};
+  return wrong(quoted(type) + " is not a content type", "write one, such as application/json");
+}
+
+Checked<> check_json_pointer(std::string_view pointer) {
+  const std::string fix = "write where in the answer, such as /label or /choices/0/text";
+  if (pointer.empty()) return {};
+  if (!pointer.starts_with('/')) return wrong(quoted(pointer) + " is not a JSON pointer", fix);
+  for (std::size_t at = pointer.find('~'); at != std::string_view::npos; at = pointer.find('~', at + 1)) {
+    if (at + 1 == pointer.size() || (pointer[at + 1] != '0' && pointer[at + 1] != '1'))
+      return wrong(quoted(pointer) + " has a ~ that stands for nothing", "write ~0 for ~ and ~1 for / inside a key");
+  }
+  if (pointer.size() > bounds::kPathBytes) return wrong("this pointer is too long", fix);
+  return check_text(pointer);
+}
+
 Checked<> check_file_path(std::string_view path) {
   if (path.empty()) return wrong("this path is empty", "name a file or folder");
   if (contains(path, std::string_view("\0", 1))) return wrong("this path has a zero byte", "remove it");

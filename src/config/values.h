@@ -2,6 +2,7 @@
 // the key: whoever knows the key says it first.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,6 +44,29 @@ Checked<> check_route_path(std::string_view path);
 Checked<> check_text(std::string_view text);
 // The command as a whole: a program, at most bounds::kArguments, and either "{port}" or "{socket}" somewhere.
 Checked<> check_command(const std::vector<std::string>& command);
+
+// "512B", "32KiB", "64MiB", "1GiB", "1TiB": one whole number and one unit.
+Checked<std::uint64_t> parse_size(std::string_view text);
+// The shortest text parse_size() reads back as the same value.
+std::string write_size(std::uint64_t bytes);
+
+// "20%": whole percent.
+Checked<int> parse_percent(std::string_view text, Bounds<int> bounds);
+
+Checked<bool> parse_truth(std::string_view text);
+
+// "10.0.0.0/8", "10.1.2.3", "fd00::/8". Bits behind the prefix are refused: they are a mistake more often than not.
+Checked<Network> parse_network(std::string_view text);
+
+// An address that can be connected to: IP and port, no name, not every address at once.
+Checked<Address> parse_endpoint(std::string_view text);
+
+// A token of RFC 9110, at most bounds::kFieldNameBytes.
+Checked<> check_field_name(std::string_view name);
+// The value of a header field: printable ASCII, at most bounds::kFieldNameBytes.
+Checked<> check_content_type(std::string_view type);
+// RFC 6901: empty, or parts that begin with '/' in which '~' is followed by 0 or 1.
+Checked<> check_json_pointer(std::string_view pointer);
 
 // The path of a file or folder, as written: not empty, no NUL, at most bounds::kPathBytes.
 Checked<> check_file_path(std::string_view path);

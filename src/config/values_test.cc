@@ -234,6 +234,59 @@ TEST_CASE("values: paths") {
   CHECK(!check_route_path("/a?b"));
 }
 
+TEST_CASE("values: sizes") {
+  struct Row {
+    std::string text;
+    std::uint64_t bytes;
+  };
+  const Row rows[] = {{"0B", 0},          {"512B", 512},        {"32KiB", 32768},    {"32 KiB", 32768},
+                      {"64MiB", 1 << 26}, {"1GiB", 1ULL << 30}, {"2TiB", 2ULL << 40}};
+  for (const Row& row : rows) {
+    CAPTURE(row.text);
+    CHECK(parse_size(row.text) == row.bytes);
+    CHECK(parse_size(write_size(row.bytes)) == row.bytes);
+  }
+  CHECK(write_size(32768) == "32KiB");
+  CHECK(write_size(32769) == "32769B");
+  for (const std::string wrong :
+       {"", "KiB", "1.5MiB", "-1B", "1kB", "1K", "1 M", "16777216TiB", "99999999999999999999B"}) {
+    CAPTURE(wrong);
+    CHECK_FALSE(parse_size(wrong));
+  }
+}
+
+TEST_CASE("values: networks") {
+  struct Row {
+    std::string text, written;
+  };
+  const Row rows[] = {{"10.0.0.0/8", "10.0.0.0/8"}, {"10.1.2.3", "10.1.2.3/32"},  {"0.0.0.0/0", "0.0.0.0/0"},
+                      {"fd00::/8", "fd00::/8"},     {"FD00:0::1", "fd00::1/128"}, {"10.0.0.128/25", "10.0.0.128/25"}};
+  for (const Row& row : rows) {
+    CAPTURE(row.text);
+    REQUIRE(parse_network(row.text));
+    CHECK(parse_network(row.text)->text() == row.written);
+    CHECK(*parse_network(row.written) == *parse_network(row.text));
+  }
+  for (const std::string wrong : {"", "10.0.0", "10.0.0.0/33", "::/129", "10.0.0.1/8", "10.0.0.128/24", "fd00::1/64",
+                                  "10.0.0.0/", "10.0.0.0/-1", "localhost", "10.0.0.0/8/8"}) {
+    CAPTURE(wrong);
+    CHECK_FALSE(parse_network(wrong));
+  }
+}
+
+TEST_CASE("values: header names, content types, JSON pointers, percentages") {
+  for (const std::string good : {"X-Session-Id", "a", "_~!"}) CHECK(check_field_name(good));
+  for (const std::string& wrong :
+       {std::string(), std::string("a b"), std::string("a:"), std::string("ä"), std::string(65, 'a')})
+    CHECK_FALSE(check_field_name(wrong));
+  CHECK(check_content_type("text/plain; charset=utf-8"));
+  for (const std::string wrong : {"", "text", " text/x", "text/x\n"}) CHECK_FALSE(check_content_type(wrong));
+  for (const std::string good : {"", "/", "/a/0", "/a~0b~1c"}) CHECK(check_json_pointer(good));
+  for (const std::string wrong : {"a", "/~", "/~2", "/a~"}) CHECK_FALSE(check_json_pointer(wrong));
+  CHECK(parse_percent("20 %", {0, 100}) == 20);
+  for (const std::string wrong : {"", "%", "20", "-1%", "1.5%", "101%"}) CHECK_FALSE(parse_percent(wrong, {0, 100}));
+}
+
 TEST_CASE("values: environment values are text or references, and a reference has no value to leak") {
   const auto text = parse_environment_value("plain");
   REQUIRE(text);

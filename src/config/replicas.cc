@@ -1,0 +1,266 @@
+#include "config/replicas.h"
+
+#include <algorithm>
+
+#include "config/json_text.h"
+#include "config/protection.h"
+#include "config/values.h"
+
+namespace nines::config {
+namespace {
+
+constexpr std::string_view kOutside = "put it at the outermost level, without indentation";
+constexpr std::string_view kInHealth = "indent it below replicas: health:";
+constexpr std::string_view kEndpointsExample = "endpoints: [\"10.0.0.5:8000\"]";
+
+constexpr Key kReplicasKeys[] = {{"count"},
+                                 {"command"},
+                                 {"endpoints"},
+                                 {"health"},
+                                 {"canary"},
+                                 {"env"},
+                                 {"stop"},
+                                 {"files"},
+                                 missing("container", "start the server with command:"),
+                                 elsewhere("service", kOutside),
+                                 elsewhere("objective", kOutside),
+                                 elsewhere("listen", kOutside),
+                                 elsewhere("routes", kOutside),
+                                 elsewhere("gateway", kOutside),
+                                 elsewhere("path", kInHealth),
+                                 elsewhere("interval", kInHealth),
+                                 elsewhere("timeout", kInHealth)};
+constexpr Key kHealthKeys[] = {{"path"}, {"interval"}, {"timeout"}, {"rise"}, {"fall"}, {"startup"}};
+constexpr Key kCanaryKeys[] = {{"post"},
+                               {"get"},
+                               {"json"},
+                               {"text"},
+                               {"content_type"},
+                               {"expect"},
+                               {"timeout"},
+                               {"stall"},
+                               elsewhere("pointer", "indent it below expect:"),
+                               elsewhere("equals", "indent it below expect:")};
+constexpr Key kExpectKeys[] = {{"pointer"}, {"equals"}};
+constexpr Key kEndpointKeys[] = {{"address"}, {"weight"}, {"tier"}};
+constexpr Key kStopKeys[] = {{"drain"}, {"grace"}};
+
+// `[server, --port, {port}]` without quotes is the mistake everybody makes once: YAML reads {port} as a mapping.
+bool is_unquoted_placeholder(const Node& node) {
+  return node.kind == Node::Kind::kMap && node.entries.size() == 1 && node.entries[0].value->kind == Node::Kind::kNull;
+}
+
+void read_command(Section& replicas, std::vector<std::string>& command) {
+  const Node* const node = replicas.value("command");
+  if (node == nullptr) return;
+  const std::string what = replicas.dotted("command");
+  std::vector<std::string> words;
+  std::size_t failures = 0;
+  const auto check_one = [&](const Node& at, std::string_view word) {
+    if (auto checked = check_text(word); !checked) ++failures, replicas.complain(at.at, what, checked.error());
+  };
+  if (node->kind == Node::Kind::kScalar) {
+    auto split = split_words(node->text);
+    if (!split) return replicas.complain(node->at, what, split.error());
+    words = *std::move(split);
+    for (const std::string& word : words) check_one(*node, word);
+  } else if (node->kind == Node::Kind::kSequence) {
+    for (const Node* const item : node->items) {
+      if (is_unquoted_placeholder(*item)) {
+        const std::string name = "{" + item->entries[0].key->text + "}";
+        ++failures;
+        replicas.complain(item->at, what,
+                          {quoted(name) + " without quotes is a mapping in YAML", "write " + quoted(name)});
+        continue;
+      }
+      if (item->kind != Node::Kind::kScalar) {
+        ++failures;
+        replicas.expected(*item, "an argument of " + what, "text; quote it if it contains {, [, : or #");
+        continue;
+      }
+      check_one(*item, item->text);
+      words.push_back(item->text);
+    }
+  } else {
+    return replicas.expected(*node, what, std::string("a list or one string, such as ") + std::string(kCommandExample));
+  }
+  if (failures > 0) return;  // what is left may well lack {port}, and that would be news about our reading only
+  if (auto checked = check_command(words); !checked) return replicas.complain(node->at, what, checked.error());
+  command = std::move(words);
+}
+
+void read_health(Section& replicas, Health& health) {
+  auto section = replicas.section("health", kHealthKeys);
+  if (!section) return;
+  health.path = Health::kDefaultPath;
+  section->read("path", health.path, [](std::string_view text) -> Checked<std::optional<std::string>> {
+    if (text == "none") return std::nullopt;
+    if (auto checked = check_request_path(text); !checked) {
+      checked.error().fix += "; \"none\" checks by TCP connect";
+      return std::unexpected(checked.error());
+    }
+    return std::string(text);
+  });
+  section->read("interval", health.interval, bounds::kInterval);
+  section->read("timeout", health.timeout, bounds::kTimeout);
+  section->read("rise", health.rise, bounds::kRiseFall);
+  section->read("fall", health.fall, bounds::kRiseFall);
+  section->read("startup", health.startup, bounds::kStartup);
+}
+
+void read_environment(Section& replicas, std::map<std::string, EnvironmentValue>& env) {
+  const Node* const node = replicas.value("env");
+  if (node == nullptr) return;
+  auto section = replicas.section("env", {});
+  if (!section || section->too_many(*node, section->name(), section->entries().size(), bounds::kVariables)) return;
+  for (const Node::Entry& entry : section->entries()) {
+    const std::string& name = entry.key->text;
+    if (auto checked = check_variable_name(name); !checked) {
+      section->complain(entry.key->at, section->name(), checked.error());
+    } else if (entry.value->kind == Node::Kind::kNull) {
+      section->complain(entry.key->at,
+                        {section->dotted(name) + " has no value", "write \"\" for an empty one, or remove the key"});
+    } else {
+      EnvironmentValue value;
+      section->read_node(*entry.value, section->dotted(name), value, parse_environment_value);
+      env.emplace(name, std::move(value));
+    }
+  }
+}
+
+void read_json(Section& section, const Node& node, std::string& text) {
+  auto json = json_text(node);
+  if (json) {
+    text = *std::move(json);
+  } else {
+    section.complain(json.error().at, json.error().complaint);
+  }
+}
+
+void read_expectation(Section& canary, std::optional<Canary::Expect>& expect) {
+  auto section = canary.section("expect", kExpectKeys);
+  if (!section) return;
+  Canary::Expect read;
+  section->read("pointer", read.pointer, checked_by(check_json_pointer));
+  // `equals: null` is a value.
+  const auto equals = std::ranges::find_if(section->entries(), [](const auto& e) { return e.key->text == "equals"; });
+  if (equals == section->entries().end()) {
+    section->complain(section->at(), {"expect does not say what must be there", "add equals: VALUE"});
+  } else {
+    read_json(*section, *equals->value, read.equals);
+  }
+  expect = std::move(read);
+}
+
+void read_canary(Section& replicas, std::optional<Canary>& field) {
+  auto section = replicas.section("canary", kCanaryKeys);
+  if (!section) return;
+  Canary canary;
+  if (section->has("post") == section->has("get")) {
+    section->complain(section->at(), {"canary needs either post or get", "say what is asked: post: /classify"});
+  }
+  canary.method = section->has("get") ? "GET" : "POST";
+  section->read(section->has("get") ? "get" : "post", canary.path, checked_by(check_request_path));
+  if (section->has("json") && section->has("text"))
+    section->complain(section->at(), {"canary has both json and text", "a request has one body; remove the other"});
+  if (section->has("get") && (section->has("json") || section->has("text")))
+    section->complain(section->at(), {"canary: a request with get has no body", "write post, or remove the body"});
+  if (const Node* const json = section->value("json")) read_json(*section, *json, canary.body);
+  if (section->has("text")) canary.content_type = Canary::kText;
+  section->read("text", canary.body, checked_by(check_text));
+  section->read("content_type", canary.content_type, checked_by(check_content_type));
+  if (canary.body.size() > bounds::kTextBytes)
+    section->complain(section->at(),
+                      {"the canary's body is longer than " + write_size(bounds::kTextBytes), "ask for less"});
+  read_expectation(*section, canary.expect);
+  section->read("timeout", canary.timeout, bounds::kCanaryTimeout);
+  section->read("stall", canary.stall, bounds::kStall);
+  field = std::move(canary);
+}
+
+void read_endpoint(Section& replicas, const Node& node, std::vector<Endpoint>& endpoints) {
+  const std::string what = replicas.dotted("endpoints");
+  Endpoint endpoint;
+  Position at = node.at;
+  if (node.kind == Node::Kind::kMap) {
+    Section section = replicas.item(node, what, kEndpointKeys);
+    if (!section.has("address"))
+      section.complain(section.at(), {"this endpoint has no address", "add one: {address: \"10.0.0.5:8000\"}"});
+    section.read("address", endpoint.at, parse_endpoint);
+    section.read("weight", endpoint.weight, bounds::kWeight);
+    section.read("tier", endpoint.tier, bounds::kTier);
+    if (const Node* const address = section.has("address") ? section.value("address") : nullptr) at = address->at;
+  } else {
+    replicas.read_node(node, what, endpoint.at, parse_endpoint);
+  }
+  if (endpoint.at.port == 0) return;
+  if (std::ranges::find(endpoints, endpoint.at, &Endpoint::at) != endpoints.end())
+    return replicas.complain(at, what, {quoted(endpoint.at.text()) + " is named already", "remove one"});
+  endpoints.push_back(std::move(endpoint));
+}
+
+void read_endpoints(Section& replicas, std::vector<Endpoint>& endpoints) {
+  const Node* const node = replicas.value("endpoints");
+  if (node == nullptr) return;
+  const std::string what = replicas.dotted("endpoints");
+  if (node->kind != Node::Kind::kSequence)
+    return replicas.expected(*node, what, std::string("a list, such as ") + std::string(kEndpointsExample));
+  if (node->items.empty())
+    return replicas.complain(node->at,
+                             {what + " is an empty list", "name a server: " + std::string(kEndpointsExample)});
+  if (replicas.too_many(*node, what, node->items.size(), bounds::kEndpoints)) return;
+  for (const Node* const item : node->items) read_endpoint(replicas, *item, endpoints);
+}
+
+// What is about processes says nothing about servers elsewhere: better refused than ignored.
+void refuse_beside_endpoints(Section& replicas) {
+  for (const Node::Entry& entry : replicas.entries()) {
+    const std::string& key = entry.key->text;
+    if (key != "count" && key != "env" && key != "stop" && key != "files") continue;
+    replicas.complain(entry.key->at,
+                      {quoted(key) + " is for servers that nines starts, not for endpoints", "remove the key"});
+  }
+}
+
+// Exactly one of the ways to have a replica.
+void check_kind(Section& replicas) {
+  const bool command = replicas.has("command"), endpoints = replicas.has("endpoints");
+  if (command && endpoints) {
+    replicas.complain(replicas.at(), {"replicas has both command and endpoints",
+                                      "nines either starts the servers or is told where they are; remove one"});
+  } else if (!command && !endpoints && !replicas.has("container")) {
+    replicas.complain(replicas.at(),
+                      {"replicas has no command", "say how one replica is started: " + std::string(kCommandExample)});
+  }
+}
+
+}  // namespace
+
+void read_replicas(Section& file, Replicas& replicas) {
+  auto section = file.section("replicas", kReplicasKeys);
+  if (!section) {
+    if (!file.has("replicas")) {
+      file.complain(file.at(), {"nothing to run: the file has no replicas",
+                                "add them: replicas: {" + std::string(kCommandExample) + "}"});
+    }
+    return;
+  }
+  check_kind(*section);
+  section->read("count", replicas.count, bounds::kCount);
+  read_command(*section, replicas.command);
+  read_endpoints(*section, replicas.endpoints);
+  if (section->has("endpoints")) {
+    refuse_beside_endpoints(*section);
+    replicas.count = static_cast<int>(replicas.endpoints.size());
+  }
+  read_health(*section, replicas.health);
+  read_canary(*section, replicas.canary);
+  read_environment(*section, replicas.env);
+  if (auto stop = section->section("stop", kStopKeys)) {
+    stop->read("drain", replicas.stop.drain, bounds::kStop);
+    stop->read("grace", replicas.stop.grace, bounds::kStop);
+  }
+  read_model_files(*section, replicas.files);
+}
+
+}  // namespace nines::config
