@@ -131,10 +131,16 @@ const plane::Route* SavedState::find(std::string_view name) const {
 }
 
 std::string fingerprint_of(const Service& service) {
-  config::Config what;
-  what.replicas.command = service.config.replicas.command;
-  what.replicas.env = service.config.replicas.env;
-  return hash(config::to_yaml(what) + service.paths.folder);
+  // Not by to_yaml(): a later version writes more keys, and its replicas are still the same.
+  std::string what = service.paths.folder;
+  const auto add = [&what](const std::string& text) { what += '\0' + text; };
+  for (const std::string& argument : service.config.replicas.command) add(argument);
+  for (const auto& [name, value] : service.config.replicas.env) {
+    const auto* const secret = std::get_if<config::Secret>(&value);
+    add(name);
+    add(secret != nullptr ? "secret " + secret->reference() : "text " + std::get<std::string>(value));
+  }
+  return hash(what);
 }
 
 Result<SavedState> load_state(const std::string& path) {
