@@ -93,6 +93,9 @@ class GatewayProcess {
     }
     checker_ = std::make_unique<gateway::HealthChecker>(first().loop, *table_, settings_, seed(),
                                                         [this] { verdict_changed(); });
+    for (const auto& lane : lanes_) {
+      lane->worker->on_suspicion([this] { first().loop.post([this] { checker_->judge(); }); });
+    }
   }
 
   int run() {

@@ -1,5 +1,6 @@
 #include "gateway/exchange.h"
 
+#include "gateway/consistent_hash.h"
 #include "gateway/tenure.h"
 #include "http/answer.h"
 #include "http/writer.h"
@@ -56,7 +57,9 @@ Task<Exchange::Then> Exchange::answer() {
   };
   client_left_.join(co_await current_scope());
   const Watch watch(client_, client_left_);
-  co_return co_await serve();
+  const Then then = co_await serve();
+  shop_.upstreams.report(blame_);
+  co_return then;
 }
 
 Task<Exchange::Then> Exchange::serve() {
@@ -95,8 +98,15 @@ bool Exchange::harmless_twice() const {
          request_.find("idempotency-key").has_value();
 }
 
+// What decides which replica it belongs to, on a route where that matters.
+std::optional<std::uint64_t> Exchange::hash_key() const {
+  const RouteRule& rule = shop_.settings.routes.match(request_.path());
+  const auto value = rule.hash_header.empty() ? std::nullopt : request_.find(rule.hash_header);
+  return value ? std::optional(hash_of(*value)) : std::nullopt;
+}
+
 Task<Admitted> Exchange::slot() {
-  const auto pick = [this]() -> Pick { return shop_.upstreams.pick(buffers_.tried); };
+  const auto pick = [this, key = hash_key()]() -> Pick { return shop_.upstreams.pick(buffers_.tried, key); };
   const Pick now = shop_.queue.waiting() == 0 ? pick() : Pick{.what = Pick::What::kFull};
   if (now.what == Pick::What::kSlot) co_return Admitted{.what = Admitted::What::kSlot, .slot = now.slot};
   const Share waiting(shop_.table, shop_.table.service.waiting, shop_.settings.epoch);
@@ -129,7 +139,7 @@ Task<Exchange::Ended> Exchange::attempt(std::size_t slot) {
   Ended ended;
   const Instant begun = shop_.loop.now();
   {
-    Attempt attempt(shop_.upstreams, slot, &client_left_);
+    Attempt attempt(shop_.upstreams, slot, &client_left_, &blame_);
     buffers_.tried.push_back(attempt.incarnation());
     buffers_.attempts.push_back({slot, "", 0ns});
     sent_ = all_sent_ = exited_ = hung_ = false;
@@ -161,7 +171,7 @@ Exchange::Ended Exchange::judge(Attempt& attempt, Ended ended) {
         if (hung_) error_ = Error(Code::kTimedOut, *attempt.hung());
         if (send_error_) error_ = std::move(send_error_);
       }
-      attempt.failed();
+      attempt.failed(failure_of(error_->code(), sent_, reused_ && !exited_));
       outcome = exited_ ? "exited" : hung_ ? "hung" : name_of(error_->code());
   }
   return ended;
@@ -303,7 +313,7 @@ bool Exchange::is_passed_over() {
 
 Task<Exchange::Ended> Exchange::pass_on(Attempt& attempt, UpstreamConnection& upstream) {
   if (is_passed_over()) {
-    attempt.answered(answer_.status(), shop_.loop.now() - sent_at_);
+    attempt.answered(answer_.status(), answer_.find("retry-after").has_value(), shop_.loop.now() - sent_at_);
     co_return Ended::kPassedOver;
   }
   co_return co_await relay(attempt, upstream);
@@ -339,7 +349,7 @@ Task<Exchange::Ended> Exchange::relay(Attempt& attempt, UpstreamConnection& upst
   first_byte_ = shop_.loop.now() - begun_;
   status_ = answer_.status();
   if (relay.is_event_stream()) add_one(shop_.table.service.streams);
-  attempt.answered(answer_.status(), shop_.loop.now() - sent_at_);
+  attempt.answered(answer_.status(), answer_.find("retry-after").has_value(), shop_.loop.now() - sent_at_);
 
   keep_ = may_keep_connection();
   buffers_.head_text.clear();
@@ -363,7 +373,7 @@ Exchange::Ended Exchange::broken_off(Attempt& attempt, const AnswerRelay& relay)
   if (relay.is_event_stream()) add_one(shop_.table.service.streams_interrupted);
   if (relay.error().code() == Code::kTimedOut)
     timed_out(relay.is_event_stream() ? plane::Timeout::kStreamIdle : plane::Timeout::kAnswerIdle);
-  add_one(shop_.table.observed[attempt.slot()].errors);
+  attempt.failed(relay.error().code() == Code::kTimedOut ? Failure::kTimeout : Failure::kBroken);
   return Ended::kBrokenOff;
 }
 

@@ -99,6 +99,7 @@ class Exchange {
   Ended broken_off(Attempt& attempt, const AnswerRelay& relay);
 
   bool harmless_twice() const;
+  std::optional<std::uint64_t> hash_key() const;
   bool may_keep_connection() const;
   BodyCoding coding_for_client() const;
   bool reusable(const UpstreamConnection& upstream) const;
@@ -120,6 +121,7 @@ class Exchange {
   CancelScope client_left_;
   RequestBody body_;
   Replays replays_;
+  Blame blame_;
 
   // Of the present attempt.
   bool reused_ = false;              // over a connection that had served before

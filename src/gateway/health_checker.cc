@@ -66,6 +66,7 @@ HealthChecker::HealthChecker(net::Loop& loop, plane::Table& table, const Setting
       settings_(settings),
       random_(seed),
       changed_(std::move(changed)),
+      ejections_(loop, table, settings, changed_),
       routes_(plane::kReplicasMax),
       subjects_(plane::kReplicasMax) {
   tasks_.start(look_now_and_then());
@@ -76,6 +77,7 @@ HealthChecker::~HealthChecker() = default;
 Task<void> HealthChecker::stop() {
   tasks_.cancel();
   co_await tasks_.join();
+  co_await ejections_.stop();
 }
 
 void HealthChecker::refresh() {
@@ -94,6 +96,7 @@ void HealthChecker::refresh() {
         std::make_shared<Subject>(loop_, slot, *route, settings_, same ? *known : plane::Verdict{}, &tasks_.scope());
     start(check(subjects_[slot]), subjects_[slot]);
   }
+  ejections_.refresh();
 }
 
 void HealthChecker::start(Task<void> task, const Shared& subject) {
@@ -112,17 +115,23 @@ Task<void> HealthChecker::check(Shared subject) {
     const auto answer = co_await ask_health(loop_, subject->address, settings_, settings_.health_timeout);
     if (!answer && answer.error().code() == Code::kCancelled) co_return;
     const double jitter = 2 * random_.unit() - 1;
+    const bool canary_down = subject->canary && subject->canary->down();
     if (answer) {
       subject->health.on_pass(loop_.now(), jitter);
       // A TCP connection proves nothing about the process behind it, nor a health path about an engine whose canary
       // fails.
-      if (settings_.health_path && !(subject->canary && subject->canary->down()))
-        note_passed(table_.observed[subject->slot], loop_.now());
+      if (settings_.health_path && !canary_down) note_passed(table_.observed[subject->slot], loop_.now());
     } else {
       subject->health.on_fail(loop_.now(), jitter);
       if (!subject->hung) subject->unwell = answer.error().text();
     }
     update(*subject);
+    if (answer && !canary_down) {
+      ejections_.on_proof(subject->slot, subject->route.incarnation,
+                          settings_.health_path ? Proof::kHealthy : Proof::kConnects);
+    }
+    // Workers tell when a row has become long enough; one that the fleet could not spare then may be spared now.
+    ejections_.judge();
   }
 }
 
@@ -162,7 +171,10 @@ Task<void> HealthChecker::send_canary(Shared subject) {
                        : answer.error().code() == Code::kInvalid ? CanaryWatch::Outcome::kWrong
                                                                  : CanaryWatch::Outcome::kFailed;
   const bool changed = subject->canary->on_result(outcome, sent, now, instant(observed.progress_ns));
-  if (answer) note_passed(observed, now);
+  if (answer) {
+    note_passed(observed, now);
+    ejections_.on_proof(subject->slot, subject->route.incarnation, Proof::kWorks);
+  }
   if (!answer) subject->canary_failed = answer.error().text();
   if (changed && subject->published.health != Health::kUnknown) {
     if (answer) {
@@ -202,6 +214,7 @@ void HealthChecker::update(Subject& subject) {
   subject.published = verdict;
   if (superseded(table_, settings_.epoch)) return;
   table_.observed[subject.slot].verdict.store(verdict);
+  ejections_.refresh();
   changed_();
 }
 

@@ -17,6 +17,7 @@
 
 #include "base/random.h"
 #include "base/task.h"
+#include "gateway/ejections.h"
 #include "gateway/settings.h"
 #include "net/condition.h"
 #include "net/loop.h"
@@ -33,6 +34,8 @@ class HealthChecker {
 
   // The supervisor has changed the table: begins checking what is new, ends checking what is gone.
   void refresh();
+  // Workers tell that a row of failures has become as long as ejects.
+  void judge() { ejections_.judge(); }
   // Once it returns, nothing more is written.
   Task<void> stop();
 
@@ -71,6 +74,7 @@ class HealthChecker {
   const Settings& settings_;
   Random random_;
   std::function<void()> changed_;
+  Ejections ejections_;
   std::vector<plane::Route> routes_;  // as last read
   std::vector<Shared> subjects_;      // null: nothing to check
   TaskGroup tasks_;

@@ -48,39 +48,6 @@ TEST_CASE("latency: a peak counts at once and is forgiven over the decay") {
   CHECK(latency.nanoseconds(Instant{60s}) < 2e6);
 }
 
-std::vector<int> picks(std::vector<Candidate> candidates, int count) {
-  Random random(1);
-  std::vector<int> taken(candidates.size() + 1);
-  for (int i = 0; i < count; ++i) ++taken[choose(candidates, random).value_or(candidates.size())];
-  return taken;
-}
-
-TEST_CASE("balance: alike replicas share alike") {
-  const auto taken = picks({{0, 0, true}, {0, 0, true}, {0, 0, true}}, 3000);
-  for (int i = 0; i < 3; ++i) CHECK(std::abs(taken[static_cast<std::size_t>(i)] - 1000) < 150);
-}
-
-TEST_CASE("balance: the busiest of three is never taken, nor is one that is not allowed") {
-  auto taken = picks({{9, 0, true}, {0, 0, true}, {1, 0, true}}, 1000);
-  CHECK(taken[0] == 0);
-  CHECK(taken[1] > taken[2]);
-  CHECK(taken[2] > 0);
-  taken = picks({{0, 0, true}, {0, 0, false}, {5, 0, true}}, 1000);
-  CHECK(taken[1] == 0);
-  CHECK(taken[0] == 1000);
-  CHECK(picks({{0, 0, false}}, 10)[1] == 10);
-  CHECK(picks({{99, 9e9, true}}, 10)[0] == 10);
-}
-
-TEST_CASE("balance: a slow replica weighs as much as a busy one") {
-  // 4 in flight at 10 ms beats 0 in flight at 100 ms.
-  const auto taken = picks({{4, 10e6, true}, {0, 100e6, true}}, 100);
-  CHECK(taken[0] == 100);
-  // Differences below a millisecond are noise.
-  const auto alike = picks({{0, 0.1e6, true}, {0, 0.9e6, true}}, 1000);
-  CHECK(alike[1] > 350);
-}
-
 // Plays results against a checker: p = pass, f = fail; returns the standing after each as U(p), D(own), ?.
 std::string play(std::string_view results, Standing known = Standing::kUnknown) {
   Instant now{1h};

@@ -12,6 +12,8 @@ namespace nines::gateway {
 struct RouteRule {
   std::string path = "/";
   bool replay_safe = false;  // sending a request twice does no more than sending it once
+  // Requests with the same value of this field go to the same replica, if it has room; empty: any replica will do.
+  std::string hash_header{};
 };
 
 class RouteTable {

@@ -10,10 +10,13 @@
 #include "gateway/canary.h"
 #include "gateway/hang.h"
 #include "gateway/health.h"
+#include "gateway/outlier.h"
+#include "gateway/panic.h"
 #include "gateway/patience.h"
 #include "gateway/replay.h"
 #include "gateway/retry_budget.h"
 #include "gateway/routes.h"
+#include "gateway/slow_start.h"
 #include "http/reader.h"
 
 namespace nines::gateway {
@@ -26,6 +29,9 @@ struct Settings {
   Duration health_timeout = 1s;
   std::optional<CanarySettings> canary{};
   HangLimits hang;
+  OutlierLimits outlier;
+  PanicLimits panic;
+  SlowStartLimits slow_start;
   AdmissionLimits admission;
   ReplayLimits replay;
   RetryBudgetLimits retry_budget;

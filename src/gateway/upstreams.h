@@ -1,8 +1,14 @@
 // One worker's view of the replicas: who may get a request, the idle connections to each, and the attempts under way.
 //
 // The truth is in the shared table. refresh() reads it; the owner calls it whenever the supervisor or the health
-// checker says that something has changed. choose() looks by itself whether the supervisor has changed a route, so that
+// checker says that something has changed. pick() looks by itself whether the supervisor has changed a route, so that
 // nothing is sent to a replica that was taken out before, whoever was told of it or not.
+//
+// Whom pick() takes, in this order:
+//
+//     up, weight > 0, not ejected (in panic: ejected or not)      of these the lowest tier that has anybody with room
+//     nobody of that kind: was ready in this incarnation, is wanted, and was not found to hang
+//     among them: by consistent hash if the request has a key, else power of two choices
 //
 // One thread: the worker's.
 #pragma once
@@ -20,6 +26,7 @@
 #include "gateway/admission_queue.h"
 #include "gateway/balance.h"
 #include "gateway/hang_guard.h"
+#include "gateway/outlier.h"
 #include "gateway/settings.h"
 #include "gateway/tenure.h"
 #include "http/reader.h"
@@ -43,15 +50,19 @@ struct UpstreamConnection {
 // One try at one request on one replica, while it lasts: it counts as in flight, and is told when the replica is gone.
 class Attempt final : public ListLink {
  public:
-  // REQUIRES: the slot is routable or drains.
-  Attempt(class Upstreams& upstreams, std::size_t slot, CancelScope* parent);
+  // REQUIRES: the slot was picked, in the same turn of the loop. `blame` is the request's; null: what fails here is the
+  // replica's fault whatever happens elsewhere.
+  Attempt(class Upstreams& upstreams, std::size_t slot, CancelScope* parent, Blame* blame = nullptr);
+  // It ended well, as far as it was answered and did not fail.
+  ~Attempt();
 
   std::size_t slot() const { return slot_; }
   std::uint64_t incarnation() const { return incarnation_; }
   CancelScope& scope() { return scope_; }
   // Says how it ended, before it is destroyed. An attempt that does not say so ended because its client left.
-  void answered(int status, Duration to_first_byte);
-  void failed();
+  // failed() may follow answered(): the answer broke off.
+  void answered(int status, bool retry_after, Duration to_first_byte);
+  void failed(Failure failure);
   // The replica has the whole request, and its first byte is waited for. `movable`: the request may be taken away from
   // it, should it hang, since it may be sent elsewhere.
   void sent(bool movable);
@@ -64,12 +75,19 @@ class Attempt final : public ListLink {
 
  private:
   friend class Upstreams;
+  void blame(Failure failure);
+  plane::Observed& observed() const;
+
   Upstreams& upstreams_;
   std::size_t slot_;
   std::uint64_t incarnation_;
   CancelScope scope_;
   Waiter waiter_{scope_};
   Share in_flight_;
+  Blame* blame_;
+  bool counted_ = false;  // as a request that ended
+  bool erred_ = false;    // and as an error
+  bool well_ = false;     // what it was answered proves the replica well
 };
 
 class Upstreams {
@@ -79,11 +97,16 @@ class Upstreams {
   ~Upstreams();
 
   void refresh();
+  // Called when a row of failures has become as long as ejects; the health checker is to judge.
+  void on_suspicion(std::function<void()> tell) { suspicious_ = std::move(tell); }
   // Ends what runs in the background. No attempt may be left.
   Task<void> drain();
 
-  // The replica to send to, never one whose incarnation is in `tried`; and if there is none, why not.
-  Pick pick(std::span<const std::uint64_t> tried);
+  // The replica to send to, never one whose incarnation is in `tried`; and if there is none, why not. With `hash_key`
+  // (hash_of()) the one that this key belongs to. Does not allocate.
+  Pick pick(std::span<const std::uint64_t> tried, std::optional<std::uint64_t> hash_key = std::nullopt);
+  // At a request's end: what its attempts say about the replicas.
+  void report(const Blame& blame);
 
   // Until when to wait for the first byte of a request that was sent at `sent_at`, as far as is known now.
   Instant first_byte_deadline(std::size_t slot, Instant sent_at) const;
@@ -104,7 +127,11 @@ class Upstreams {
     std::uint32_t route_sequence = 0, verdict_sequence = 0;  // of the records last read
     plane::Route route;
     plane::Verdict verdict;
-    bool routable = false;
+    bool wanted = false;       // by the supervisor, and its record says where it is
+    bool up = false;           // active checks say so
+    bool last_resort = false;  // they do not, but they did: better than nobody
+    Instant ejected_until{};
+    Instant routable_since{};
     net::Address address;
     std::string name;
     PeakEwma latency;
@@ -112,6 +139,11 @@ class Upstreams {
     IntrusiveList<ListLink> attempts;
   };
   bool reload(std::size_t slot);
+  void judge(Replica& replica);
+  bool routable(const Replica& replica, Instant now) const;
+  template <class Takes>
+  Pick::What gather(std::span<const std::uint64_t> tried, Instant now, Takes takes);
+  void count_failure(const Blame::Blamed& blamed);
   Task<void> give_up_lost(std::size_t slot, std::uint64_t incarnation);
 
   net::Loop& loop_;
@@ -120,8 +152,11 @@ class Upstreams {
   Random random_;
   HangGuard guard_;
   std::uint64_t version_ = 0;  // of the routes last read
+  bool panic_ = false;         // ejections are ignored
   std::vector<Replica> replicas_;
-  std::vector<Candidate> candidates_;  // scratch of choose()
+  std::vector<std::size_t> wanted_;    // slots of those that are
+  std::vector<Candidate> candidates_;  // scratch of pick()
+  std::function<void()> suspicious_;
   TaskGroup background_;
 };
 

@@ -27,6 +27,8 @@ class Worker {
   void refresh();
   // What becomes of each request from now on. It outlives the worker.
   void log_to(AccessLog& log) { shop_.log = &log; }
+  // See Upstreams.
+  void on_suspicion(std::function<void()> tell) { upstreams_.on_suspicion(std::move(tell)); }
 
   // Leaving: http::Connections says what each does. From the first on nobody has to call refresh(): the doorbell is the
   // successor's then.

@@ -258,7 +258,6 @@ Task<void> routes_by_state(Loop& loop) {
   Echo a(loop, "a");
   World world(loop);
   for (const auto& [wanted, health] : {std::pair{plane::Wanted::kServe, plane::Health::kUnknown},
-                                       {plane::Wanted::kServe, plane::Health::kDown},
                                        {plane::Wanted::kDrain, plane::Health::kUp},
                                        {plane::Wanted::kAbsent, plane::Health::kUp}}) {
     world.route(0, a.at, wanted, health);
@@ -273,9 +272,7 @@ Task<void> routes_by_state(Loop& loop) {
   co_await world.worker.drain(1s);
   co_await a.server.drain(1s);
 }
-TEST_CASE("gateway: nothing is sent to a replica that is unknown, down, draining or gone") {
-  over_memory(routes_by_state);
-}
+TEST_CASE("gateway: nothing is sent to a replica that is unknown, draining or gone") { over_memory(routes_by_state); }
 
 Task<void> client_leaves(Loop& loop) {
   ScriptedReplica slow(loop, {.answer = kOk, .before = 60s});
