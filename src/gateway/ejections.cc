@@ -77,6 +77,8 @@ void Ejections::judge() {
                    .up = ready_once && slot.verdict.health == Health::kUp,
                    .connect_failures = observed.connect_failures_in_row.load(std::memory_order_relaxed),
                    .gateway_errors = observed.gateway_errors_in_row.load(std::memory_order_relaxed),
+                   .failing_since = Instant{Duration(observed.failing_since_ns.load(std::memory_order_relaxed))},
+                   .well = Instant{Duration(observed.well_ns.load(std::memory_order_relaxed))},
                    .ejected_until = slot.ejected_until(),
                    .ejections = slot.is_current() ? slot.verdict.ejections : 0};
   };

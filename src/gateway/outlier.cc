@@ -27,6 +27,13 @@ std::optional<EjectionCause> cause_of(const OutlierLimits& limits, const Suspect
   return std::nullopt;
 }
 
+bool another_is_well(std::span<const Suspect> fleet, const Suspect& suspect, Instant now) {
+  return std::ranges::any_of(fleet, [&](const Suspect& other) {
+    const bool serves = other.in_fleet && other.up && !other.ejected(now);
+    return &other != &suspect && serves && other.well >= suspect.failing_since;
+  });
+}
+
 bool can_be_spared(const OutlierLimits& limits, std::span<const Suspect> fleet, Instant now) {
   std::int64_t size = 0, out = 0, serving = 0;
   for (const Suspect& s : fleet) {
@@ -60,6 +67,7 @@ std::optional<Ejection> judge_outlier(const OutlierLimits& limits, std::span<con
   if (!suspect.in_fleet || !suspect.up || suspect.ejected(now)) return std::nullopt;
   const auto cause = cause_of(limits, suspect);
   if (!cause || !can_be_spared(limits, fleet, now)) return std::nullopt;
+  if (*cause == EjectionCause::kGatewayErrors && !another_is_well(fleet, suspect, now)) return std::nullopt;
   const std::uint32_t before = not_forgiven(limits, suspect, now);
   return Ejection{.cause = *cause, .until = now + pause_after(limits, before), .ejections = before + 1};
 }

@@ -94,6 +94,8 @@ struct Suspect {
   bool in_fleet = false;  // requests are wanted for it, and it was ready in this incarnation
   bool up = false;        // active checks say so
   std::uint32_t connect_failures = 0, gateway_errors = 0;  // in a row
+  Instant failing_since{};                                 // the row of gateway errors
+  Instant well{};                                          // when an answer last proved that it works
   Instant ejected_until{};                                 // past or zero: it is not ejected
   std::uint32_t ejections = 0;                             // as the last ejection left it
 
@@ -105,7 +107,9 @@ struct Ejection {
   Instant until{};
   std::uint32_t ejections = 0;
 };
-// Is this one to be ejected now? Never one that is out already: what was in flight then still fails, and is old news.
+// Is this one to be ejected now? For gateway errors only when another one has answered well since they began: where
+// all fail alike the reason is something that they share, or requests that break whoever gets them and may not be sent
+// twice to find that out. Never one that is out already: what was in flight then still fails, and is old news.
 // Never the last one that takes requests, nor beyond the share of the fleet.
 std::optional<Ejection> judge_outlier(const OutlierLimits& limits, std::span<const Suspect> fleet, std::size_t index,
                                       Instant now);

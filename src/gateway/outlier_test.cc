@@ -113,6 +113,17 @@ TEST_CASE("blame: a request with more failures than can be remembered blames tho
 Suspect up(std::uint32_t connect_failures = 0, std::uint32_t gateway_errors = 0) {
   return {.in_fleet = true, .up = true, .connect_failures = connect_failures, .gateway_errors = gateway_errors};
 }
+// Fails what it is asked while, or since, others are well.
+Suspect fails_since(Instant since) {
+  Suspect suspect = up(0, 5);
+  suspect.failing_since = since;
+  return suspect;
+}
+Suspect well_at(Instant when) {
+  Suspect suspect = up();
+  suspect.well = when;
+  return suspect;
+}
 Suspect down() { return {.in_fleet = true, .up = false, .connect_failures = 9}; }
 Suspect out() { return {.in_fleet = true, .up = true, .ejected_until = kNow + 1ns, .ejections = 1}; }
 Suspect absent() { return {.connect_failures = 9, .gateway_errors = 9}; }
@@ -149,6 +160,33 @@ TEST_CASE("outlier: who is ejected, and whether the fleet can spare it") {
     CHECK(ejection.has_value() == row.cause.has_value());
     if (ejection && row.cause) CHECK(ejection->cause == *row.cause);
   }
+}
+
+TEST_CASE("outlier: gateway errors are a replica's only while another one answers well") {
+  const Instant before = kNow + -1s, since = kNow + -500ms;
+  Suspect well_but_down = down(), well_but_out = out();
+  well_but_down.well = well_but_out.well = kNow;
+  struct Row {
+    std::string why;
+    std::vector<Suspect> fleet;
+    bool ejected;
+  };
+  const Row rows[] = {
+      {"another answered well since", {fails_since(since), well_at(kNow)}, true},
+      {"in the moment it began", {fails_since(since), well_at(since)}, true},
+      {"the others did before: all may fail by now", {fails_since(since), well_at(before), well_at(before)}, false},
+      {"one of them is enough", {fails_since(since), well_at(before), well_at(kNow)}, true},
+      {"one that gets no requests is no witness",
+       {fails_since(since), well_at(before), well_but_down, well_but_out},
+       false},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.why);
+    CHECK(judge_outlier({}, row.fleet, 0, kNow).has_value() == row.ejected);
+  }
+  std::vector<Suspect> refused = {fails_since(since), well_at(before)};
+  refused[0].connect_failures = 3;
+  CHECK(judge_outlier({}, refused, 0, kNow)->cause == EjectionCause::kConnect);  // no request does that
 }
 
 TEST_CASE("outlier: one that is out is not ejected again for what was still in flight") {
@@ -244,7 +282,9 @@ TEST_CASE("outlier: a simulated day") {
         if (healed) failing[i] = 0;
         if (one.ejected(now)) continue;
         const bool fails = random.unit() < failing[i];
+        if (fails && one.gateway_errors == 0) one.failing_since = now;
         one.gateway_errors = fails ? one.gateway_errors + 1 : 0;
+        if (!fails) one.well = now;
         const auto ejection = judge_outlier(limits, fleet, i, now);
         if (!ejection) continue;
         ++ejections;

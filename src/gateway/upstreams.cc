@@ -31,6 +31,12 @@ std::uint64_t in_flight(const plane::Observed& observed) {
   return sum > (1ULL << 63) ? 0 : sum;
 }
 
+// Another worker's loop may be ahead, and several calls in a turn are one.
+void raise(std::atomic<std::int64_t>& time, Instant now) {
+  const std::int64_t ns = now.since_boot.count();
+  if (time.load(std::memory_order_relaxed) < ns) time.store(ns, std::memory_order_relaxed);
+}
+
 // Written only when it changes: the line is shared by all workers.
 void end_row(std::atomic<std::uint32_t>& row) {
   if (row.load(std::memory_order_relaxed) != 0) row.store(0, std::memory_order_relaxed);
@@ -56,6 +62,7 @@ Attempt::~Attempt() {
   if (!well_ || replica_gone()) return;
   end_row(observed().connect_failures_in_row);
   end_row(observed().gateway_errors_in_row);
+  raise(observed().well_ns, upstreams_.loop_.now());
   if (blame_ != nullptr) blame_->answered_well();
 }
 
@@ -96,12 +103,7 @@ void Attempt::blame(Failure failure) {
   }
 }
 
-void Attempt::progress() {
-  const std::int64_t now = upstreams_.loop_.now().since_boot.count();
-  std::atomic<std::int64_t>& last = observed().progress_ns;
-  // Once a turn is enough, and another worker's loop may be ahead.
-  if (last.load(std::memory_order_relaxed) < now) last.store(now, std::memory_order_relaxed);
-}
+void Attempt::progress() { raise(observed().progress_ns, upstreams_.loop_.now()); }
 
 bool Attempt::replica_gone() const {
   const plane::Route& route = upstreams_.replicas_[slot_].route;
@@ -266,6 +268,8 @@ void Upstreams::count_failure(const Blame::Blamed& blamed) {
   std::atomic<std::uint32_t>& row = connect ? observed.connect_failures_in_row : observed.gateway_errors_in_row;
   const std::uint32_t limit = connect ? settings_.outlier.connect_failures : settings_.outlier.gateway_errors;
   const std::uint32_t length = row.fetch_add(1, std::memory_order_relaxed) + 1;
+  if (!connect && length == 1)
+    observed.failing_since_ns.store(loop_.now().since_boot.count(), std::memory_order_relaxed);
   // Again and again: the fleet may not have been able to spare it the last time.
   if (length % limit == 0 && suspicious_) suspicious_();
 }

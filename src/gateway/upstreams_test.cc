@@ -82,6 +82,12 @@ struct Stage {
     return all;
   }
 
+  // All others answer well meanwhile.
+  void others_are_well(std::size_t slot) {
+    for (std::size_t i = 0; i < 8; ++i) {
+      if (i != slot) table->observed[i].well_ns = loop.now().since_boot.count();
+    }
+  }
   // One request with one attempt, on a replica, by one of the workers.
   void fails(std::size_t slot, Failure failure, Upstreams& worker) {
     Blame blame;
@@ -92,6 +98,7 @@ struct Stage {
     worker.report(blame);
   }
   void fails(std::size_t slot, Failure failure, int times) {
+    others_are_well(slot);
     for (int i = 0; i < times; ++i) fails(slot, failure, i % 2 == 0 ? one : two);
   }
   void answers(std::size_t slot, int status, bool retry_after = false, int times = 1) {
@@ -312,6 +319,14 @@ Task<void> poison(Loop& loop) {
   CHECK(stage.events() == "");
   CHECK(stage.table->observed[0].gateway_errors == 100);
   CHECK(stage.picks() == "1 2 3");
+  // All fail, and no request is sent twice: there is no telling whose fault that is.
+  (void)co_await loop.sleep(1s);
+  for (int i = 0; i < 40; ++i) {
+    for (std::size_t slot = 0; slot < 3; ++slot) stage.fails(slot, Failure::kBroken, stage.one);
+  }
+  CHECK(stage.events() == "");
+  // Then others recover, and one does not.
+  stage.answers(0, 200);
   stage.answers(1, 503, false, 5);
   CHECK(stage.events() == "ejected 2");
   co_await stage.stop();

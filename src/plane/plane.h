@@ -97,7 +97,9 @@ struct Observed {
   // In a row, over all threads; what ends a row: gateway/outlier.h.
   std::atomic<std::uint32_t> connect_failures_in_row = 0;
   std::atomic<std::uint32_t> gateway_errors_in_row = 0;
-  std::atomic<std::int64_t> progress_ns = 0;  // when the last byte came from it, on any request
+  std::atomic<std::int64_t> failing_since_ns = 0;  // when the row of gateway errors began
+  std::atomic<std::int64_t> progress_ns = 0;       // when the last byte came from it, on any request
+  std::atomic<std::int64_t> well_ns = 0;           // when an answer last proved that it works
   // It hangs while the first is later than the second; any thread of the gateway raises them. gateway/hang_guard.h
   std::atomic<std::int64_t> hung_ns = 0;            // when requests were found to hang there
   std::atomic<std::int64_t> passed_ns = 0;          // when it last passed a check that proves something
