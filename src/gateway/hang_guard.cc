@@ -38,17 +38,18 @@ void HangGuard::begin(std::size_t slot, Waiter& waiter, bool movable) {
   if (!tick_.armed()) loop_.timers().arm(tick_, loop_.now() + settings_.hang.tick);
 }
 
-void HangGuard::on_route(std::size_t slot, std::uint64_t incarnation, const net::Address& address, bool routable) {
+void HangGuard::on_route(std::size_t slot, const Known& known) {
   Replica& replica = replicas_[slot];
-  if (incarnation != replica.incarnation) {
+  if (known.incarnation != replica.incarnation) {
     // Those of the one before learn from their streams that it is gone.
     while (!replica.waiting.empty()) replica.waiting.pop_front();
     replica.watch = HangWatch();
     replica.probing = replica.probe_failed = false;
-    replica.incarnation = incarnation;
+    replica.incarnation = known.incarnation;
   }
-  replica.address = address;
-  replica.routable = routable;
+  replica.address = known.address;
+  replica.routable = known.routable;
+  replica.verdict = known.hung;
 }
 
 void HangGuard::tick() {
@@ -64,10 +65,10 @@ void HangGuard::tick() {
 void HangGuard::look(std::size_t slot) {
   Replica& replica = replicas_[slot];
   if (hangs(table_.observed[slot])) {
-    take_away(slot, replica.why.empty() ? "hung: another request got no byte, and its health check did not answer"
-                                        : replica.why);
-    return;
+    const bool found_here = !replica.why.empty();
+    return take_away(slot, found_here ? replica.why : "hung: no byte came, and its health check did not answer");
   }
+  if (!replica.verdict.empty()) return take_away(slot, replica.verdict);
   // Without a health path there is nothing to ask: the kernel accepts connections also for a process that is stopped.
   if (!settings_.health_path || replica.probing || !replica.address.is_set()) return;
   const Duration patience = hang_patience(settings_.hang, p99_of(slot));
@@ -115,6 +116,7 @@ bool HangGuard::another_lives_than(std::size_t slot) const {
   return another_lives(settings_.hang, others, loop_.now());
 }
 
+// Takes the movable requests of a replica away from it, as long as another one lives. `why` completes "it …".
 // Cancelling completes operations but runs nobody, so the list does not change under us.
 void HangGuard::take_away(std::size_t slot, const std::string& why) {
   if (!another_lives_than(slot)) return;

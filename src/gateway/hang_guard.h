@@ -60,16 +60,22 @@ class HangGuard {
 
   // The whole request was sent to the replica, and its first byte is waited for. `movable`: it may be sent elsewhere.
   void begin(std::size_t slot, Waiter& waiter, bool movable);
-  // What the worker knows of a replica has changed.
-  void on_route(std::size_t slot, std::uint64_t incarnation, const net::Address& address, bool routable);
-  // Takes the movable requests of a replica away from it, as long as another one lives. `why` completes "it …".
-  void take_away(std::size_t slot, const std::string& why);
+  // What the worker knows of a replica. `hung`: the verdict says that it does not work on what it has, and why (it
+  // completes "it …"); empty: the verdict says nothing of the kind.
+  struct Known {
+    std::uint64_t incarnation = 0;
+    net::Address address{};
+    bool routable = false;
+    std::string_view hung{};
+  };
+  void on_route(std::size_t slot, const Known& known);
 
  private:
   struct Replica {
     std::uint64_t incarnation = 0;
     net::Address address{};
     bool routable = false;
+    std::string verdict{};  // as Known::hung
     bool probe_failed = false;
     bool probing = false;
     HangWatch watch{};
@@ -89,6 +95,7 @@ class HangGuard {
 
   void tick();
   void look(std::size_t slot);
+  void take_away(std::size_t slot, const std::string& why);
   Task<void> probe(std::size_t slot, std::uint64_t incarnation);
   bool another_lives_than(std::size_t slot) const;
   std::optional<Duration> p99_of(std::size_t slot);

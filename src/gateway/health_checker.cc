@@ -175,6 +175,7 @@ Task<void> HealthChecker::send_canary(Shared subject) {
     note_passed(observed, now);
     ejections_.on_proof(subject->slot, subject->route.incarnation, Proof::kWorks);
   }
+  subject->canary_wrong = outcome == CanaryWatch::Outcome::kWrong;
   if (!answer) subject->canary_failed = answer.error().text();
   if (changed && subject->published.health != Health::kUnknown) {
     if (answer) {
@@ -199,8 +200,9 @@ void HealthChecker::update(Subject& subject) {
                    // One that was never routed is not down: it is not ready yet.
                    : canary_down && subject.published.health == Health::kUnknown ? Health::kUnknown
                                                                                  : Health::kDown;
-  // Requests that it has are not being worked on: they may be taken away.
-  verdict.hung = verdict.health == Health::kDown && (subject.hung || canary_down) ? 1 : 0;
+  // Requests that it has are not being worked on: they may be taken away. One that answers wrongly does work; where no
+  // other is left it is better than nobody, and what is wrong may be what is expected of it.
+  verdict.hung = verdict.health == Health::kDown && (subject.hung || (canary_down && !subject.canary_wrong)) ? 1 : 0;
   std::string reason;
   if (canary_down) {
     reason = std::string(kCanaryReason) + subject.canary_failed;

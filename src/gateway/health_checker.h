@@ -55,6 +55,7 @@ class HealthChecker {
     plane::Verdict published;     // what it has of it is in the table
     std::string unwell{};         // why its health is not up
     std::string canary_failed{};  // why its canary does not pass
+    bool canary_wrong = false;    // it is answered, wrongly
     Instant hung_at{};            // the hang that was last looked at
     bool hung = false;            // it is down for that
   };

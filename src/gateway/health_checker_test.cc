@@ -81,6 +81,49 @@ Task<void> checks_tcp(Loop& loop) {
 }
 TEST_CASE("health checker: without a path, accepting a connection is enough") { over_memory(checks_tcp); }
 
+Task<void> what_passes(Loop& loop) {
+  struct Row {
+    std::string why;
+    int status;
+    std::size_t bytes;
+    bool passes;
+  };
+  const Row rows[] = {
+      {"an answer", 200, 2, true},
+      {"an empty one", 204, 0, true},
+      {"a redirect: to what?", 302, 0, false},
+      {"not there", 404, 0, false},
+      {"loading", 503, 0, false},
+      {"more than a health check has to say", 200, 2 << 20, false},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.why);
+    std::string host, agent;
+    http::Server server(loop, [&](http::Request& request) -> Task<http::Response> {
+      host = request.head.find("host").value_or("");
+      agent = request.head.find("user-agent").value_or("");
+      co_return http::Response{.status = row.status, .body = std::string(row.bytes, 'x')};
+    });
+    auto listener = std::move(loop.listen(Address::loopback(0)).value());
+    const Address at = listener->address();
+    server.serve(std::move(listener));
+    Settings settings;
+    settings.health_path = "/health";
+    World world(loop, settings);
+    HealthChecker checker(loop, *world.table, settings, 3, [] {});
+    world.route(0, at, plane::Wanted::kServe, plane::Health::kUnknown);
+    checker.refresh();
+    (void)co_await loop.sleep(1s);
+    CHECK((world.table->observed[0].verdict.load()->health == plane::Health::kUp) == row.passes);
+    CHECK(host == at.text());
+    CHECK(agent.starts_with("nines-health/"));
+    co_await checker.stop();
+    co_await world.worker.drain(1s);
+    co_await server.drain(1s);
+  }
+}
+TEST_CASE("health checker: what is asked, and which answers pass") { over_memory(what_passes); }
+
 // Answers whatever it is asked but for its health, on which it never comes back.
 http::Server::Handler busy_with_its_health(Loop& loop) {
   return [&loop](http::Request& request) -> Task<http::Response> {

@@ -164,9 +164,11 @@ void Upstreams::refresh() {
       }
       if (before.incarnation != now.incarnation) replica.latency = PeakEwma();
       judge(replica);
-      guard_.on_route(slot, now.incarnation, replica.address, replica.wanted && replica.up);
-      if (replica.verdict.hung != 0 && replica.verdict.incarnation == now.incarnation)
-        guard_.take_away(slot, replica.verdict.reason);
+      const bool hung = replica.verdict.hung != 0 && replica.verdict.incarnation == now.incarnation;
+      guard_.on_route(slot, {.incarnation = now.incarnation,
+                             .address = replica.address,
+                             .routable = replica.wanted && replica.up,
+                             .hung = hung ? replica.verdict.reason : ""});
     }
     if (replica.wanted) wanted_.push_back(slot);
   }
