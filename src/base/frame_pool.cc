@@ -1,5 +1,6 @@
 #include "base/frame_pool.h"
 
+#include <algorithm>
 #include <array>
 #include <new>
 
@@ -14,8 +15,9 @@ namespace {
 
 #ifndef NINES_FRAMES_FROM_MALLOC
 constexpr std::size_t kStep = 128;
-constexpr std::size_t kClasses = 32;        // up to 4 KiB
-constexpr std::size_t kKeptPerClass = 256;  // 4 MiB a thread at most, and only where that many ran at once
+constexpr std::size_t kClasses = 64;             // up to 8 KiB
+constexpr std::size_t kKeptPerClass = 256;       // at most, and only where that many ran at once
+constexpr std::size_t kKeptBytes = 1024 * 1024;  // of a class; a program has a dozen sizes of frames
 
 struct Freed {
   Freed* next;
@@ -68,7 +70,7 @@ void give_back_frame(void* frame, std::size_t bytes) noexcept {
   const std::size_t index = class_of(bytes);
   if (index < kClasses) {
     Pool::Class& c = pool().classes[index];
-    if (c.count < kKeptPerClass) {
+    if (c.count < std::min(kKeptPerClass, kKeptBytes / ((index + 1) * kStep))) {
       c.first = new (frame) Freed{c.first};
       ++c.count;
       return;

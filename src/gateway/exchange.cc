@@ -1,5 +1,7 @@
 #include "gateway/exchange.h"
 
+#include <array>
+
 #include "gateway/consistent_hash.h"
 #include "gateway/tenure.h"
 #include "http/answer.h"
@@ -10,7 +12,9 @@ namespace {
 
 void write_hex(std::string& out, std::uint64_t number) {
   constexpr std::string_view kDigits = "0123456789abcdef";
-  for (int shift = 60; shift >= 0; shift -= 4) out += kDigits[(number >> shift) & 0xf];
+  std::array<char, 16> text;
+  for (char& digit : text) digit = kDigits[std::exchange(number, number << 4) >> 60];
+  out.append(text.data(), text.size());
 }
 
 void add_one(std::atomic<std::uint64_t>& counter) { counter.fetch_add(1, std::memory_order_relaxed); }

@@ -2,6 +2,7 @@
 // field (RFC 9110, 5.1, 5.5 and 5.6.2).
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string_view>
 
@@ -35,10 +36,21 @@ enum class Name : std::uint8_t {
 };
 inline constexpr int kNameCount = static_cast<int>(Name::kXRequestId) + 1;
 
+// REQUIRES: a token.
 Name name_of_field(std::string_view field_name);
 
+namespace detail {
+constexpr std::array<bool, 256> make_token_chars() {
+  std::array<bool, 256> is{};
+  for (const char c : std::string_view("0123456789!#$%&'*+-.^_`|~")) is[static_cast<unsigned char>(c)] = true;
+  for (unsigned char c = 'a'; c <= 'z'; ++c) is[c] = is[c ^ 0x20U] = true;
+  return is;
+}
+inline constexpr std::array<bool, 256> kTokenChars = make_token_chars();
+}  // namespace detail
+
 // A token: letters, digits and !#$%&'*+-.^_`|~.
-bool is_token_char(char c);
+inline bool is_token_char(char c) { return detail::kTokenChars[static_cast<unsigned char>(c)]; }
 bool is_token(std::string_view text);
 
 // No control characters but the tab: no NUL, no CR, no LF. Bytes from 0x80 on are allowed (obs-text).

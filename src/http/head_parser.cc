@@ -52,6 +52,19 @@ std::optional<std::string_view> after_scheme(std::string_view target) {
   return std::nullopt;
 }
 
+// What is wrong with a field's line, or null; then `name` is how long its name is.
+const char* field_line_problem(std::string_view line, std::size_t& name) {
+  name = 0;
+  while (name < line.size() && is_token_char(line[name])) ++name;
+  if (name == line.size()) return "a field without a colon";
+  if (line[name] != ':') {
+    if (name == 0 && is_space(line[0])) return "a folded field";
+    return is_space(line[name]) ? "white space before a colon" : "a bad character in a field name";
+  }
+  if (name == 0) return "a field without a name";
+  return is_field_value(line.substr(name + 1)) ? nullptr : "a control character in a field";
+}
+
 std::string_view without_space(std::string_view text) {
   while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
   while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
@@ -59,16 +72,6 @@ std::string_view without_space(std::string_view text) {
 }
 
 }  // namespace
-
-const char* field_line_problem(std::string_view line) {
-  if (is_space(line[0])) return "a folded field";
-  std::size_t name = 0;
-  while (name < line.size() && is_token_char(line[name])) ++name;
-  if (name == line.size()) return "a field without a colon";
-  if (line[name] != ':') return is_space(line[name]) ? "white space before a colon" : "a bad character in a field name";
-  if (name == 0) return "a field without a name";
-  return is_field_value(line.substr(name + 1)) ? nullptr : "a control character in a field";
-}
 
 void HeadParser::begin(Head& head, bool no_body) {
   head.clear();
@@ -208,9 +211,9 @@ HeadParser::Problem HeadParser::status_line(std::string_view line) {
 }
 
 HeadParser::Problem HeadParser::field_line(std::string_view line) {
-  if (const char* const problem = field_line_problem(line)) return refuse(400, problem);
+  std::size_t colon = 0;
+  if (const char* const problem = field_line_problem(line, colon)) return refuse(400, problem);
   if (head_->fields_.size() >= limits_.fields) return refuse(431, "too many fields");
-  const auto colon = line.find(':');
   const std::string_view name = line.substr(0, colon);
   const std::string_view value = without_space(line.substr(colon + 1));
   const Name known = name_of_field(name);

@@ -66,7 +66,4 @@ class HeadParser {
   int refusal_ = 0;
 };
 
-// What is wrong with a field's line (without its CRLF), or null.
-const char* field_line_problem(std::string_view line);
-
 }  // namespace nines::http

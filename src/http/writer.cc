@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cstdio>
+#include <cstring>
 #include <ctime>
 
 namespace nines::http {
@@ -21,11 +22,18 @@ void write_status_line(std::string& out, int status) {
   out += "\r\n";
 }
 
+// Grown once for each line: a head has a dozen of them.
 void write_field(std::string& out, std::string_view name, std::string_view value) {
-  out += name;
-  out += ": ";
-  out += value;
-  out += "\r\n";
+  const std::size_t before = out.size(), line = name.size() + value.size() + 4;
+  // How much is there is not taken from the second argument: libstdc++ 12 says more than was asked for.
+  out.resize_and_overwrite(before + line, [&](char* text, std::size_t) {
+    char* at = text + before;
+    for (const std::string_view part : {name, std::string_view(": "), value, std::string_view("\r\n")}) {
+      std::memcpy(at, part.data(), part.size());
+      at += part.size();
+    }
+    return before + line;
+  });
 }
 
 void write_field(std::string& out, std::string_view name, std::uint64_t value) {
