@@ -4,6 +4,7 @@
 
 #include "gateway/consistent_hash.h"
 #include "gateway/tenure.h"
+#include "gateway/tunnel.h"
 #include "http/answer.h"
 #include "http/writer.h"
 
@@ -292,8 +293,9 @@ Task<Result<>> Exchange::receive_head(UpstreamConnection& upstream) {
     const auto got = co_await upstream.reader.head(answer_);
     if (!got) co_return failure(got.error());
     if (!*got) co_return failure(Code::kClosed, "it closed the connection without an answer");
-    if (answer_.status() == 101) co_return failure(Code::kProtocol, "it switched protocols without being asked");
-  } while (answer_.status() < 200);
+    if (answer_.status() == 101 && !(request_.upgrade() && answer_.upgrade()))
+      co_return failure(Code::kProtocol, "it switched protocols without being asked");
+  } while (answer_.status() < 200 && answer_.status() != 101);
   co_return Result<>{};
 }
 
@@ -320,7 +322,36 @@ Task<Exchange::Ended> Exchange::pass_on(Attempt& attempt, UpstreamConnection& up
     attempt.answered(answer_.status(), answer_.find("retry-after").has_value(), shop_.loop.now() - sent_at_);
     co_return Ended::kPassedOver;
   }
+  if (answer_.upgrade()) co_return co_await tunnel(attempt, upstream);
   co_return co_await relay(attempt, upstream);
+}
+
+// The client's connection ends with it, whatever comes of it.
+Task<Exchange::Ended> Exchange::tunnel(Attempt& attempt, UpstreamConnection& upstream) {
+  answering_ = true;
+  first_byte_ = shop_.loop.now() - begun_;
+  status_ = answer_.status();
+  add_one(shop_.table.service.upgrades);
+  attempt.answered(answer_.status(), false, shop_.loop.now() - sent_at_);
+  buffers_.head_text.clear();
+  write_client_head(buffers_.head_text, answer_, {client_host_, buffers_.request_id}, BodyCoding::kNone, true);
+  client_.write_deadline(shop_.loop.now() + shop_.settings.answer_idle);
+  if (!co_await client_.write(buffers_.head_text)) co_return Ended::kClientLeft;
+
+  // A closed direction is a part of the conversation from here on.
+  client_.cancel_on_close(nullptr);
+  count();
+  const TunnelEnded ended =
+      co_await join_streams({client_, reader_.take_rest()}, {*upstream.stream, upstream.reader.take_rest()},
+                            shop_.settings.tunnel_idle, [&attempt] { attempt.progress(); })
+          .under(attempt.scope());
+  switch (ended) {
+    case TunnelEnded::kIdle: timed_out(plane::Timeout::kTunnelIdle); break;
+    case TunnelEnded::kBroken: cause_ = "broken_off"; break;
+    case TunnelEnded::kCancelled: cause_ = attempt.replica_gone() ? "exited" : "cancelled"; break;
+    case TunnelEnded::kByBoth: break;
+  }
+  co_return Ended::kBrokenOff;
 }
 
 // After the answer. (An answer of unknown length to a client of HTTP/1.0 ends with the connection.)

@@ -94,6 +94,7 @@ class Exchange {
   bool waits_on(const Error& error, net::Stream& replica);
   bool is_passed_over();
   Task<Ended> pass_on(Attempt& attempt, UpstreamConnection& upstream);
+  Task<Ended> tunnel(Attempt& attempt, UpstreamConnection& upstream);
   Task<Ended> relay(Attempt& attempt, UpstreamConnection& upstream);
   Ended failed(Error error);
   Ended broken_off(Attempt& attempt, const AnswerRelay& relay);

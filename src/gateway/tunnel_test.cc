@@ -3,12 +3,13 @@
 
 #include <doctest/doctest.h>
 
+#include "gateway/test_support.h"
 #include "gateway/tunnel.h"
-#include "net/test_support.h"
 
 namespace nines::gateway {
 namespace {
 
+using namespace testing;
 using net::Address;
 using net::Loop;
 using net::Stream;
@@ -127,6 +128,56 @@ Task<void> slow_side(Loop& loop) {
   CHECK(b->ended == TunnelEnded::kByBoth);
 }
 TEST_CASE("tunnel: more than all sockets hold arrives whole") { over_both(slow_side); }
+
+const std::string kWish =
+    "GET /p HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: k\r\n\r\n";
+
+Task<void> upgrades(Loop& loop) {
+  HandServer server(loop);
+  World world(loop);
+  world.route(0, server.at);
+  auto client = std::move((co_await loop.connect(world.at, 1s)).value());
+  CHECK(co_await client->write(kWish + "early frame"));
+  auto replica = co_await server.next();
+  const std::string head = co_await HandServer::read_head(*replica);
+  CHECK(head.contains("Upgrade: websocket\r\n"));
+  CHECK(head.contains("Sec-WebSocket-Key: k\r\n"));
+  CHECK(co_await replica->write("HTTP/1.1 101 Yes\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nhello"));
+  const std::string answer = co_await HandServer::read_head(*client);
+  CHECK(answer.starts_with("HTTP/1.1 101"));
+  std::string seen = answer.substr(answer.find("\r\n\r\n") + 4);
+  if (seen.size() < 5) seen += co_await Bridge::read(*client, 5 - seen.size());
+  CHECK(seen == "hello");
+  CHECK((head.substr(head.find("\r\n\r\n") + 4) + co_await Bridge::read(*replica, 1)).starts_with("e"));
+  CHECK(world.table->observed[0].in_flight[0] == 1);  // a drain waits for it
+  CHECK(world.counters().upgrades == 1);
+  CHECK(world.counters().requests == 1);
+  replica->reset();
+  CHECK(co_await Bridge::read(*client) == "<closed>");
+  client.reset();
+  replica.reset();
+  co_await world.worker.drain(1s);
+  CHECK(world.table->observed[0].in_flight[0] == 0);
+}
+TEST_CASE("gateway: a WebSocket passes, with what was sent too early on either side") { over_both(upgrades); }
+
+Task<void> unwished(Loop& loop) {
+  const std::string switched = "HTTP/1.1 101 Yes\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+  ScriptedReplica eager(loop, {.answer = switched}), ordinary(loop, {.answer = kOk});
+  World world(loop);
+  world.route(0, eager.at);
+  CHECK((co_await world.raw("POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx"))
+            .starts_with("HTTP/1.1 502"));
+  world.route(0, ordinary.at);
+  auto client = std::move((co_await loop.connect(world.at, 1s)).value());
+  CHECK(co_await client->write(kWish));
+  CHECK((co_await HandServer::read_head(*client)).starts_with("HTTP/1.1 200"));  // an ordinary answer
+  client.reset();
+  co_await world.worker.drain(1s);
+  co_await eager.stop();
+  co_await ordinary.stop();
+}
+TEST_CASE("gateway: protocols are switched for nobody who has not asked") { over_both(unwished); }
 
 }  // namespace
 }  // namespace nines::gateway
