@@ -2,13 +2,13 @@
 
 24 keep-alive clients that never retry (bench/load), every second request a POST; a request takes 5 ms, a server 500 ms to
 start. Each proxy is measured at its defaults and with its equivalent of `replay: safe`: HAProxy's `retry-on
-all-retryable-errors`, nginx's `proxy_next_upstream … non_idempotent`, Caddy's `lb_retry_match`. The peers' servers have a
-supervisor as well: it starts one that has exited again at once, as nines does, and restarts them one after the other,
+all-retryable-errors`, nginx's `proxy_next_upstream … non_idempotent` and a `fail_timeout` of 1 s, Caddy's `lb_retry_match`,
+`buffer_requests` and `fail_duration`. The peers' servers have a supervisor as well: it starts one that has exited again at once, as nines does, and restarts them one after the other,
 each when the one before has been healthy for a second.
 
-  kill      kill -9 of each of the three in turn, two seconds apart
+  kill      kill -9 of one
   hang      one is stopped for 5 s
-  rolling   SIGTERM to one after the other; the server finishes what it has. nines: `nines restart` of each
+  rolling   SIGTERM to one after the other; the server finishes what it has, for at most 5 s. nines: `nines restart` of each
   reload    five, half a second apart
 """
 import argparse
@@ -26,6 +26,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "gateway"))
 import proxies  # noqa: E402
 
 SERVER = ["--service-us", 5000, "--start-delay-ms", 500]
+GRACE_SECONDS = 5
 HANG_SECONDS = 5
 WORST_ON_HANG_MS = 1500
 BODY = '{"text":"How long is a piece of string?"}'
@@ -53,7 +54,11 @@ class Supervised(proxies.Backends):
     def restart(self, index):
         old = self.processes[index]
         old.terminate()
-        proxies.wait_for(lambda: self.processes[index] is not old, 20, "a server that ends")
+        try:
+            proxies.wait_for(lambda: self.processes[index] is not old, GRACE_SECONDS, "a server that ends")
+        except RuntimeError:
+            old.kill()
+            proxies.wait_for(lambda: self.processes[index] is not old, GRACE_SECONDS, "a server that was killed")
         proxies.wait_for(lambda: proxies.get(self.ports[index], "/health")[0] == 200, 20, "a server that starts")
 
     def close(self):
@@ -64,9 +69,8 @@ class Supervised(proxies.Backends):
 
 
 def kill(proxy):
-    for index in range(3):
-        os.kill(sorted(proxy.backend_pids())[0] if proxy.name == "nines" else proxy.backend_pids()[index], signal.SIGKILL)
-        time.sleep(2)
+    os.kill(proxy.backend_pids()[0], signal.SIGKILL)
+    time.sleep(3)
 
 
 def hang(proxy):
@@ -163,7 +167,7 @@ def main():
         sys.exit(f"not installed or not built: {', '.join(missing)}. ./dev bench failover does both.")
     proxies.raise_file_limit()
     scenarios = given.scenario or list(SCENARIOS)
-    print(f"{'failed requests, worst latency':32}" + "".join(f"{scenario:38}" for scenario in scenarios))
+    print(f"{'failed requests, worst latency':32}" + "".join(f"{scenario:44}" for scenario in scenarios))
     found = {}
     for kind in proxies.ALL:
         for safe in (False, True):
@@ -171,7 +175,7 @@ def main():
             if not re.search(given.only, name):
                 continue
             found[name] = {scenario: measure(kind, safe, scenario) for scenario in scenarios}
-            print(f"{name:32}" + "".join(f"{cell(one):38}" for one in found[name].values()), flush=True)
+            print(f"{name:32}" + "".join(f"{cell(one):44}" for one in found[name].values()), flush=True)
     if given.json:
         given.json.write_text(json.dumps(found, indent=1))
     missed = judge(found) if "nines, replay: safe" in found else 0

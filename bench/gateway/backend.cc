@@ -128,14 +128,23 @@ class Server {
   void on_due(Connection& c);
   void send_event(Connection& c, std::uint64_t now);
   void put(Connection& c, string_view bytes) {
+    const auto end_of_first_line = bytes.find("\r\n") + 2;
+    if (stopping_ && bytes.starts_with("HTTP")) {
+      c.out.append(bytes.substr(0, end_of_first_line)).append("Connection: close\r\n");
+      bytes.remove_prefix(end_of_first_line);
+    }
     c.out += bytes;
     c.answering = false;
   }
+  void go_on(Connection& c);  // with what it has sent, and with what is to be sent to it
   bool flush(Connection& c);
   void close(Connection& c);
   void stop();
   timespec until_next() const;
 
+  static bool is_idle(const Connection& c) {
+    return !c.answering && !c.reading_body && c.in.empty() && c.out.empty() && c.out_static.empty();
+  }
   Connection* find(std::uint64_t id) {
     const std::size_t fd = id >> 32;
     return fd < table_.size() && table_[fd] && table_[fd]->id == id ? table_[fd].get() : nullptr;
@@ -209,9 +218,12 @@ void Server::on_event(std::uint64_t id, std::uint32_t events) {
   if (c == nullptr) return;
   if ((events & (EPOLLERR | EPOLLHUP)) != 0 || ((events & (EPOLLIN | EPOLLRDHUP)) != 0 && !read_all(*c)))
     return close(*c);
-  take_input(*c);
-  if (!flush(*c)) return close(*c);
-  if (stopping_ && !c->answering && !c->reading_body && c->out.empty() && c->out_static.empty()) close(*c);
+  go_on(*c);
+}
+
+void Server::go_on(Connection& c) {
+  take_input(c);
+  if (!flush(c) || (stopping_ && is_idle(c))) close(c);
 }
 
 void Server::accept_all() {
@@ -358,8 +370,7 @@ void Server::on_due(Connection& c) {
   } else if (c.answering && c.event_due != 0) {
     send_event(c, now_ns());
   }
-  take_input(c);
-  if (!flush(c)) close(c);
+  go_on(c);
 }
 
 void Server::send_event(Connection& c, std::uint64_t now) {
@@ -406,7 +417,7 @@ void Server::stop() {
   ::close(listener_);
   epoll_ctl(epoll_, EPOLL_CTL_DEL, signals_, nullptr);
   for (auto& c : table_) {
-    if (c && !c->answering && !c->reading_body && c->in.empty() && c->out.empty() && c->out_static.empty()) close(*c);
+    if (c && is_idle(*c)) close(*c);
   }
 }
 

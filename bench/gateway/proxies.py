@@ -2,7 +2,8 @@
 
 Equal: keep-alive on both sides, least connections (nines: power of two choices), X-Forwarded-For, health checks every 2 s
 (nginx has passive ones only), one thread that works, no access log, and limits so high that nobody is refused.
-`safe` is each one's equivalent of nines' `replay: safe`: a request may be sent again, whatever its method.
+`safe` is each one's equivalent of nines' `replay: safe`: a request may be sent again, whatever its method; and what somebody
+who knows that proxy would set beside it.
 """
 import contextlib
 import ctypes
@@ -214,7 +215,9 @@ class Nginx(Proxy):
     safe_is = "non_idempotent"
 
     def configure(self):
-        servers = "".join(f"    server 127.0.0.1:{port};\n" for port in self.backends.ports)
+        # Left alone, it takes a server out for 10 s after one failure: three restarts within that, and there is none left.
+        timing = " fail_timeout=1s" if self.safe else ""
+        servers = "".join(f"    server 127.0.0.1:{port}{timing};\n" for port in self.backends.ports)
         retry = "      proxy_next_upstream error timeout http_502 http_503 non_idempotent;\n" if self.safe else ""
         self.write("nginx.conf", f"""
 worker_processes 1;
@@ -271,7 +274,7 @@ class Caddy(Proxy):
 
     def configure(self):
         servers = " ".join(f"127.0.0.1:{port}" for port in self.backends.ports)
-        retry = "    lb_try_duration 5s\n    lb_try_interval 25ms\n    lb_retry_match method GET POST\n" if self.safe else ""
+        retry = "    lb_try_duration 5s\n    lb_try_interval 25ms\n    lb_retry_match method GET POST\n    buffer_requests\n    fail_duration 2s\n" if self.safe else ""
         self.write("Caddyfile", f"""
 {{
   admin unix/{self.folder}/admin.sock
