@@ -11,8 +11,8 @@
 //   body that does not
 //                     begin with `{` is answered with 500. A client that leaves frees its slot.
 //   /health           200 in every mode
-//   /control?mode=ok|fail|hang   of /work and /small: as above | 500 at once | never an answer
-//   /stats            {"requests", "abandoned"}: of everything but /health, /control and /stats
+//   /control?mode=ok|fail|hang|reset   of /work and /small: as above | 500 at once | never an answer | the connection
+//   ends /stats            {"requests", "abandoned"}: of everything but /health, /control and /stats
 //
 // SIGTERM: takes no more connections, closes idle ones, finishes what it has, exits 0.
 #include <arpa/inet.h>
@@ -54,7 +54,7 @@ struct Options {
   unsigned port = 0, slots = 1'000'000, service_us = 0, start_delay_ms = 0;
 };
 
-enum class Mode : std::uint8_t { kOk, kFail, kHang };
+enum class Mode : std::uint8_t { kOk, kFail, kHang, kReset };
 
 std::uint64_t now_ns() {
   timespec t{};
@@ -305,7 +305,10 @@ void Server::respond(Connection& c) {
   const string_view path = c.path;
   if (path == "/health") return put(c, kHealthy);
   if (path.starts_with("/control")) {
-    mode_ = path.ends_with("hang") ? Mode::kHang : path.ends_with("fail") ? Mode::kFail : Mode::kOk;
+    mode_ = path.ends_with("hang")    ? Mode::kHang
+            : path.ends_with("fail")  ? Mode::kFail
+            : path.ends_with("reset") ? Mode::kReset
+                                      : Mode::kOk;
     return put(c, kHealthy);
   }
   if (path == "/stats") {
@@ -314,11 +317,16 @@ void Server::respond(Connection& c) {
                   "{\"requests\":" + std::to_string(requests_) + ",\"abandoned\":" + std::to_string(abandoned_) + "}"));
   }
   ++requests_;
-  if (path.starts_with("/small")) {
+  const bool works = path.starts_with("/work");
+  if (works || path.starts_with("/small")) {
     if (mode_ == Mode::kHang) return;
-    return put(c, mode_ == Mode::kFail ? kFailed : kSmall);
+    if (mode_ == Mode::kReset) {
+      shutdown(c.fd, SHUT_RDWR);  // the loop finds it closed
+      return;
+    }
+    if (mode_ == Mode::kFail) return put(c, kFailed);
+    return works ? work(c) : put(c, kSmall);
   }
-  if (path.starts_with("/work")) return work(c);
   if (path.starts_with("/echo")) {
     return put(c, answer(200, "application/json", "{\"bytes\":" + std::to_string(c.body_size) + "}"));
   }
@@ -338,8 +346,7 @@ void Server::respond(Connection& c) {
 }
 
 void Server::work(Connection& c) {
-  if (mode_ == Mode::kHang) return;
-  if (mode_ == Mode::kFail || (c.body_size > 0 && c.body_first != '{')) return put(c, kFailed);
+  if (c.body_size > 0 && c.body_first != '{') return put(c, kFailed);
   c.work_us = number_in(c.path, "us=", options_.service_us);
   if (slots_used_ < options_.slots) return begin_work(c);
   c.waits_for_slot = true;

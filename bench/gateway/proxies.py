@@ -122,11 +122,13 @@ class Proxy:
     reloads = True
     health = "/health"
 
-    def __init__(self, backends, safe=False, arguments=()):
-        """`arguments` are of the servers, for a proxy that starts them itself and needs no `backends`."""
+    def __init__(self, backends, safe=False, arguments=(), **special):
+        """`arguments` are of the servers, for a proxy that starts them itself and needs no `backends`; `special` is for its
+        configure()."""
         self.safe = safe
         self.backends = backends
         self.arguments = arguments
+        self.special = special
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"nines-bench-{self.name}-"))
         self.port = free_port(12000 + os.getpid() % 2500)
         self.configure()
@@ -306,6 +308,10 @@ class Caddy(Proxy):
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
+# nines' limits, raised so that nobody is refused.
+RAISED = {"in_flight": 1000, "queue": 1000, "access_log": "none"}
+
+
 class Nines(Proxy):
     """`nines up` with the same server as its replicas: what users run. Its anchor, supervisor and keeper count as parts of
     the proxy, its replicas as backends."""
@@ -315,20 +321,13 @@ class Nines(Proxy):
     reloads = False
 
     def configure(self):
-        command = json.dumps([BACKEND, "--port", "{port}", *map(str, self.arguments)])
-        routes = "routes:\n  - {path: /, replay: safe}\n" if self.safe else ""
-        self.write("nines.yaml", f"""
-service: bench
-listen: 127.0.0.1:{self.port}
-dashboard: none
-replicas:
-  count: 3
-  command: {command}
-  health: {{path: {self.health}}}
-  stop: {{drain: 5s, grace: 5s}}
-gateway:
-  threads: 1
-{routes}""")
+        """special: count=3, replicas={} and gateway={}, which are added to those sections."""
+        safe = [{"path": "/", "replay": "safe"}] if self.safe else []
+        replicas = {"count": self.special.get("count", 3), "command": [BACKEND, "--port", "{port}", *map(str, self.arguments)],
+                    "health": {"path": self.health}, "stop": {"drain": "5s", "grace": "5s"}, **self.special.get("replicas", {})}
+        self.write("nines.yaml", json.dumps({
+            "service": "bench", "listen": f"127.0.0.1:{self.port}", "dashboard": "none", "replicas": replicas, "routes": safe,
+            "gateway": {"threads": 1, **self.special.get("gateway", RAISED)}}, indent=1))
 
     def command(self):
         return [BIN / "nines", "-c", "nines.yaml", "--state", self.folder / "state", "up"]
@@ -348,6 +347,10 @@ gateway:
         done = subprocess.run([BIN / "nines", "-c", "nines.yaml", "--state", self.folder / "state", *command], cwd=self.folder,
                               check=True, stdout=subprocess.PIPE, text=True)
         return done.stdout
+
+    def backend_ports(self):
+        lines = [procfs.command_line(pid) for pid in self.backend_pids()]
+        return [int(line[line.index(b"--port") + 1]) for line in lines]
 
     def replicas(self):
         return json.loads(self.ask("status", "--json"))["replicas"]
