@@ -46,7 +46,8 @@ class _Timed(unittest.TextTestResult):
 
     def getDescription(self, test):
         whole = getattr(test, "test_case", test)  # a subtest has one
-        return whole._testMethodName + (f" {test._subDescription()}" if whole is not test else "")
+        name = getattr(whole, "_testMethodName", str(whole))  # what failed around a class has none
+        return name + (f" {test._subDescription()}" if whole is not test else "")
 
     def startTest(self, test):
         self._began = time.monotonic()

@@ -14,7 +14,10 @@ CHUNKED = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encodi
 
 
 def service(count=1, extra=""):
-    return harness.Service(harness.service_yaml([harness.PYTHON, SERVER, "{port}"], count, name="scripted", extra=extra))
+    # Scripts that wait for ever hold nobody up when the service goes down.
+    stop = "  stop: {drain: 1s, grace: 5s}\n"
+    command = [harness.PYTHON, SERVER, "{port}"]
+    return harness.Service(harness.service_yaml(command, count, name="scripted", extra=stop + extra))
 
 
 def chunk(text):
