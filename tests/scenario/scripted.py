@@ -33,9 +33,14 @@ def open_gate(replica, name):
     _ask(replica["port"], f"/open?{name}")
 
 
+def notes_of(replica, path):
+    """What the replica noted of the requests for this path."""
+    return [note for note in json.loads(_ask(replica["port"], "/seen")) if note["path"] == path]
+
+
 def note_of(replica, path):
-    """What the replica noted of the request for this path, the last if there were several; None if it had none."""
-    return next((note for note in reversed(json.loads(_ask(replica["port"], "/seen"))) if note["path"] == path), None)
+    """The last of them; None if it had none."""
+    return (notes_of(replica, path) or [None])[-1]
 
 
 def wait_note(replica, path, ready=lambda note: True, deadline=DEADLINE):

@@ -1,7 +1,6 @@
 #!/usr/bin/python3
 """A replica that does to each request, byte by byte, what the request says: scripted_server.py PORT
 
-GET /health       "ok"
 GET /open?GATE    opens a gate of this process, for good  } asked at the replica's own port, past nines: gates and
 GET /seen         what this process has noted, as JSON    } notes belong to one process
 anything else     follows X-Steps, a JSON list of:
@@ -43,6 +42,12 @@ def gate(name):
         if name not in gates:
             gates[name] = os.eventfd(0)
         return gates[name]
+
+
+def gate_is_open(name):
+    poll = select.poll()
+    poll.register(gate(name), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 class Left(Exception):
@@ -164,17 +169,26 @@ class Connection:
             elif not self.script(path, fields):
                 return
 
+    def infer(self, fields, note):
+        self.body(fields, note)
+        if gate_is_open("jam"):
+            self.wait(gate("unjam"), select.POLLIN)
+        self.answer('{"label": "de"}', "Content-Type: application/json\r\n")
+
     def script(self, path, fields):
         note = {"path": path, "at": time.time(), "steps": 0, "left": None, "fields": fields}
         notes.append(note)
         try:
+            if path == "/infer":
+                self.infer(fields, note)
+                return True
             return self.follow(json.loads(fields["x-steps"]), fields, note)
         except (Left, OSError):
             note["left"] = time.time()
             return False
 
-    def answer(self, text):
-        self.sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text.encode()))
+    def answer(self, text, fields=""):
+        self.sock.sendall(f"HTTP/1.1 200 OK\r\n{fields}Content-Length: {len(text)}\r\n\r\n{text}".encode())
 
 
 def serve(sock):

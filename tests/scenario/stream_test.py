@@ -7,9 +7,8 @@ import scripted
 from scripted import CHUNKED, Client, chunk
 
 EVENTS = ["data: one\n\n", ": a comment\n\n", "event: token\ndata: Grüße\nid: 7\n\n", "data: by\r\ndata: the\r\n\r\n",
-          "data: half an ev", "ent\n\n", "data: [DONE]\n\n"]
+          "id: 8\n\n", "data: [DONE]\n\n"]
 HEAD_HTTP_1_0 = "HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
-INTERRUPTED = "stream_interrupted"
 
 
 class OneReplica(unittest.TestCase):
@@ -46,6 +45,17 @@ class OneReplica(unittest.TestCase):
         client.ask("/after", ["send", CHUNKED + chunk("data: x\n\n") + chunk("")])
         client.head()
         self.assertEqual(client.chunks(b"x\n\n"), b"data: x\n\n", "the connection takes another request")
+
+    def test_an_event_that_is_sent_in_pieces_arrives_in_one(self):
+        client = self.client()
+        pieces = ["da", "ta: in ", "pieces\r", "\n\r", "\n", "data: and another\n", "\n"]
+        client.ask("/pieces", *self.steps(EVENTS[0], *pieces, path="/pieces"))
+        client.head()
+        client.chunks(b"one\n\n")
+        for number in range(len(pieces)):
+            # A part of an event is held back: once out, it could not be taken back when the rest never comes.
+            scripted.open_gate(self.replica, f"/pieces{number + 1}")
+        self.assertEqual(client.body({}).decode(), "".join(pieces))
 
     def test_a_client_of_http_1_0_gets_the_same_until_the_connection_closes(self):
         client = self.client()
@@ -154,11 +164,12 @@ class Interrupted(unittest.TestCase):
         client.ask(path, *steps, **options)
         return (client, *scripted.holder(replicas, path))
 
-    def error_event(self, raw):
-        """The error in the last event of these bytes, chunked or not."""
-        self.assertIn(b"data: ", raw)
-        self.assertIn(b"\n\n", raw)
-        return json.loads(raw[raw.rindex(b"data: ") + 6:].split(b"\n")[0])["error"]
+    def check_interrupted(self, events):
+        """What came after the last whole event: one event, with an error that clients of OpenAI's API raise."""
+        self.assertEqual(events.count(b"\n\n"), 1, events)
+        self.assertTrue(events.endswith(b"\n\n"), events)
+        data, = (line for line in events.split(b"\n") if line.startswith(b"data: "))
+        self.assertEqual(json.loads(data[6:])["error"]["code"], "stream_interrupted")
 
     def test_a_replica_that_dies_before_its_first_event_costs_the_client_nothing(self):
         for number, begun in enumerate((None, "", ": ping\n\n" * 3, "event: token\nid: 1\nretry: 5\n")):
@@ -185,15 +196,17 @@ class Interrupted(unittest.TestCase):
                     client, victim, others = self.start(path, ["send", CHUNKED + chunk(after)], ["wait", "never"],
                                                         version=version)
                     client.head()
-                    self.assertEqual(client.read_until(b"data: one\n\n")[-11:], b"data: one\n\n")
-                    harness.kill9(victim["pid"])
-                    found, how = client.rest()
                     if version == "1.1":
-                        self.assertNotIn(b"\r\n0\r\n", found)
+                        self.assertEqual(client.chunks(b"one\n\n"), b"data: one\n\n")
+                        harness.kill9(victim["pid"])
+                        self.check_interrupted(client.chunk())
+                        self.assertEqual(client.rest()[0], b"")  # no last chunk
                     else:
-                        self.assertEqual(how, "reset", found)
-                    self.assertEqual(self.error_event(found)["code"], INTERRUPTED)
-                    self.assertNotIn(b"[DONE]", found)
+                        self.assertEqual(client.read_until(b"\n\n"), b"data: one\n\n")
+                        harness.kill9(victim["pid"])
+                        found, how = client.rest()
+                        self.check_interrupted(found)
+                        self.assertEqual(how, "reset")
                     self.assertEqual([scripted.note_of(other, path) for other in others], [None, None])
 
     def test_a_server_that_ends_in_the_middle_is_no_clean_end_either(self):
