@@ -76,10 +76,10 @@ class WebSocketTest(unittest.IsolatedAsyncioTestCase):
         return self.service.wait_ready(count)
 
     @contextlib.asynccontextmanager
-    async def connected(self, path="/", **options):
+    async def connected(self, path="/", compression=None, **options):
+        url = self.service.url.replace("http:", "ws:") + path
         async with asyncio.timeout(DEADLINE):
-            connection = await websockets.connect(self.service.url.replace("http:", "ws:") + path, max_size=None, ping_interval=None,
-                                                  compression=options.pop("compression", None), **options)
+            connection = await websockets.connect(url, max_size=None, ping_interval=None, compression=compression, **options)
         try:
             yield connection
         finally:
@@ -202,7 +202,8 @@ class Ends(WebSocketTest):
         await asyncio.to_thread(self.service.wait_replaced, "ws-1", first["pid"], 30)
 
 
-UPGRADE = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+UPGRADE = ("Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+           "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n")
 SWITCH = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {}\r\n\r\n"
 OK = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 

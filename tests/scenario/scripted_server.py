@@ -8,6 +8,7 @@ anything else     follows X-Steps, a JSON list of:
 ["send", TEXT]    sends it as it stands: head, chunks and all. "{pid}" in it is replaced
 ["repeat", N, TEXT]   sends it N times
 ["fill", N]       sends N bytes of pattern() as fast as they are taken; the note `filled` is how many were so far
+["drip", N, SECONDS, TEXT]   sends it N times, with that pause after each
 ["wait", GATE]    until the gate is open
 ["body"]          reads the body to its end; notes `length` and `sha256`
 ["echo"]          sends each piece of the body as a chunk as soon as it is there, and the last chunk after it
@@ -109,6 +110,12 @@ class Connection:
             if found != fd or what & (select.POLLHUP | select.POLLERR):
                 raise Left
 
+    def pause(self, seconds):
+        poll = select.poll()
+        poll.register(self.sock, select.POLLRDHUP)
+        if poll.poll(seconds * 1000):
+            raise Left
+
     def fill(self, length, note):
         content = memoryview(pattern(length))
         note["filled"] = 0
@@ -138,6 +145,10 @@ class Connection:
                 self.sock.sendall(what[0].replace("{pid}", str(os.getpid())).encode())
             elif do == "repeat":
                 self.sock.sendall(what[1].encode() * what[0])
+            elif do == "drip":
+                for _ in range(what[0]):
+                    self.sock.sendall(what[2].encode())
+                    self.pause(what[1])
             elif do == "fill":
                 self.fill(what[0], note)
             elif do == "wait":

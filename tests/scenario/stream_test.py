@@ -11,6 +11,14 @@ EVENTS = ["data: one\n\n", ": a comment\n\n", "event: token\ndata: Grüße\nid: 
 HEAD_HTTP_1_0 = "HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
 
 
+def check_interrupted(test, events):
+    """What came after the last whole event: one event, with an error that clients of OpenAI's API raise."""
+    test.assertEqual(events.count(b"\n\n"), 1, events)
+    test.assertTrue(events.endswith(b"\n\n"), events)
+    data, = (line for line in events.split(b"\n") if line.startswith(b"data: "))
+    test.assertEqual(json.loads(data[6:])["error"]["code"], "stream_interrupted")
+
+
 class OneReplica(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -164,13 +172,6 @@ class Interrupted(unittest.TestCase):
         client.ask(path, *steps, **options)
         return (client, *scripted.holder(replicas, path))
 
-    def check_interrupted(self, events):
-        """What came after the last whole event: one event, with an error that clients of OpenAI's API raise."""
-        self.assertEqual(events.count(b"\n\n"), 1, events)
-        self.assertTrue(events.endswith(b"\n\n"), events)
-        data, = (line for line in events.split(b"\n") if line.startswith(b"data: "))
-        self.assertEqual(json.loads(data[6:])["error"]["code"], "stream_interrupted")
-
     def test_a_replica_that_dies_before_its_first_event_costs_the_client_nothing(self):
         for number, begun in enumerate((None, "", ": ping\n\n" * 3, "event: token\nid: 1\nretry: 5\n")):
             with self.subTest(begun=begun):
@@ -199,13 +200,13 @@ class Interrupted(unittest.TestCase):
                     if version == "1.1":
                         self.assertEqual(client.chunks(b"one\n\n"), b"data: one\n\n")
                         harness.kill9(victim["pid"])
-                        self.check_interrupted(client.chunk())
+                        check_interrupted(self, client.chunk())
                         self.assertEqual(client.rest()[0], b"")  # no last chunk
                     else:
                         self.assertEqual(client.read_until(b"\n\n"), b"data: one\n\n")
                         harness.kill9(victim["pid"])
                         found, how = client.rest()
-                        self.check_interrupted(found)
+                        check_interrupted(self, found)
                         self.assertEqual(how, "reset")
                     self.assertEqual([scripted.note_of(other, path) for other in others], [None, None])
 
@@ -249,6 +250,50 @@ class Interrupted(unittest.TestCase):
         status, fields = client.head()
         self.assertEqual((status, json.loads(client.body(fields))["error"]["code"]), (502, "replica_lost"))
         self.assertEqual([scripted.note_of(other, "/unsafe") for other in others], [None, None])
+
+
+class Silent(unittest.TestCase):
+    """Streams on which nothing comes, or nothing that counts."""
+    IDLE = 2  # seconds
+    PING = chunk(": ping\n\n")
+
+    @classmethod
+    def setUpClass(cls):
+        limits = f"gateway:\n  timeouts: {{first_byte: {cls.IDLE}s, first_byte_max: {cls.IDLE}s, stream_idle: {cls.IDLE}s}}\n"
+        cls.service = scripted.service(extra=limits)
+        cls.addClassCleanup(cls.service.close)
+        cls.service.up()
+        cls.replica, = cls.service.wait_ready(1)
+
+    def setUp(self):
+        self.client = self.enterContext(Client(self.service.url))
+
+    def post(self, path, *steps):
+        self.client.ask(path, *steps, method="POST", fields="Content-Length: 0\r\n")
+
+    def test_comments_are_no_progress(self):
+        self.post("/comments", ["send", CHUNKED + chunk("data: one\n\n")], ["drip", 10_000, 0.05, self.PING])
+        self.client.head()
+        found = self.client.chunks(b"one\n\n")
+        while b"error" not in found:
+            found += self.client.chunk()
+        comments, _, error = found.removeprefix(b"data: one\n\n").rpartition(b": ping\n\n")
+        self.assertEqual(comments.replace(b": ping\n\n", b""), b"")
+        check_interrupted(self, error)
+        self.assertEqual(self.client.rest()[0], b"")
+        scripted.wait_note(self.replica, "/comments", lambda note: note["left"])
+
+    def test_comments_are_no_first_byte(self):
+        self.post("/no-event", ["send", CHUNKED], ["drip", 10_000, 0.05, self.PING])
+        status, fields = self.client.head()
+        self.assertEqual((status, json.loads(self.client.body(fields))["error"]["code"]), (504, "replica_timeout"))
+        scripted.wait_note(self.replica, "/no-event", lambda note: note["left"])
+
+    def test_a_stream_whose_events_come_slowly_lasts_as_long_as_it_likes(self):
+        count = 2 * self.IDLE * 5
+        self.post("/slow", ["send", CHUNKED], ["drip", count, 0.2, chunk("data: one\n\n")], ["send", chunk("")])
+        self.client.head()
+        self.assertEqual(self.client.body({}), b"data: one\n\n" * count)
 
 
 if __name__ == "__main__":
