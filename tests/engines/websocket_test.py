@@ -224,7 +224,8 @@ class Handshake(unittest.TestCase):
     def test_an_upgrade_that_was_not_asked_for_is_a_502(self):
         for number, fields in enumerate(("", "Upgrade: websocket\r\n", "Connection: Upgrade\r\n")):
             with self.subTest(fields=fields), scripted.Client(self.service.url) as client:
-                client.ask(f"/unasked{number}", ["send", SWITCH.format("websocket")], ["wait", "never"], fields=fields)
+                client.ask(f"/unasked{number}", ["send", SWITCH.format("websocket")], ["wait", "never"], method="POST",
+                           fields=fields + "Content-Length: 0\r\n")
                 status, fields = client.head()
                 self.assertEqual(status, 502)
                 client.body(fields)
