@@ -2,11 +2,13 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 
 #include "app/supervisor.h"
 #include "base/text.h"
 #include "base/version.h"
+#include "gateway/upstreams.h"
 
 namespace nines::app {
 namespace {
@@ -42,6 +44,7 @@ class Reporter {
     json::array listen, replicas;
     for (const std::string& url : s_.addresses()) listen.emplace_back(url);
     for (std::size_t slot = 0; slot < s_.replicas().size(); ++slot) replicas.push_back(replica(slot));
+    for (std::size_t slot = 0; slot < s_.endpoints().size(); ++slot) replicas.push_back(endpoint(slot));
     const Paths& paths = s_.service().paths;
     return {{"service", *config.service},
             {"objective", config.objective ? json::value(*config.objective) : json::value(nullptr)},
@@ -122,6 +125,7 @@ class Reporter {
     return {{"name", unit.name()},
             {"pid", number_or_null(static_cast<std::uint64_t>(unit.pid()))},
             {"port", unit.pid() != 0 ? number_or_null(unit.port()) : json::value(nullptr)},
+            {"address", unit.pid() != 0 ? address_of(unit.route()) : json::value(nullptr)},
             {"socket", unit.pid() != 0 && !unit.socket().empty() ? json::value(unit.socket()) : json::value(nullptr)},
             {"state", supervise::name_of(unit.machine().state())},
             {"since", wall(unit.since())},
@@ -136,12 +140,41 @@ class Reporter {
             {"note", unready && verdict ? verdict->reason : ""}};
   }
 
+  static json::value address_of(const plane::Route& route) {
+    const net::Address address = gateway::address_of(route);
+    return address.is_set() ? json::value(address.text()) : json::value(nullptr);
+  }
+
+  // The keys of a replica, as far as they say something about a server elsewhere.
+  json::object endpoint(std::size_t slot) {
+    const Endpoint& endpoint = s_.endpoints()[slot];
+    const plane::Route& route = endpoint.route();
+    const plane::Observed& observed = s_.table().observed[slot];
+    const auto verdict = observed.verdict.load();
+    return {{"name", endpoint.name()},
+            {"pid", nullptr},
+            {"port", nullptr},
+            {"address", address_of(route)},
+            {"socket", nullptr},
+            {"state", supervise::name_of(static_cast<supervise::State>(route.state))},
+            {"since", wall(Instant{Duration(route.since_ns)})},
+            {"uptime_s", nullptr},
+            {"restarts", 0},
+            {"in_flight", number(plane::total(observed.in_flight))},
+            {"requests", number(observed.requests)},
+            {"errors", number(observed.errors)},
+            {"latency_ms", latency(observed.latency)},
+            {"log", nullptr},
+            {"held_by", nullptr},
+            {"note", verdict && verdict->incarnation == route.incarnation ? verdict->reason : ""}};
+  }
+
   json::object event(const plane::Event& e) {
+    const std::string name = s_.name_of_slot(e.replica);
     return {{"number", number(e.number)},
             {"at", wall(e.at())},
             {"kind", plane::name_of(e.kind)},
-            {"replica",
-             e.replica < s_.replicas().size() ? json::value(s_.replicas()[e.replica]->name()) : json::value(nullptr)},
+            {"replica", name.empty() ? json::value(nullptr) : json::value(name)},
             {"pid", number_or_null(e.pid)},
             {"incarnation", number(e.incarnation)},
             {"a", e.a},
@@ -219,10 +252,12 @@ http::Response upgrade(Supervisor& supervisor, const std::string& body) {
 
 http::Response order_replica(Supervisor& supervisor, std::string_view rest, const std::string& who) {
   const auto slash = rest.find('/');
-  ReplicaUnit* const unit = supervisor.find(rest.substr(0, slash));
-  if (unit == nullptr)
-    return http::error_response(404, "there is no replica \"" + std::string(rest.substr(0, slash)) + "\"",
-                                "no_such_replica");
+  const std::string name(rest.substr(0, slash));
+  if (std::ranges::find(supervisor.endpoints(), name, &Endpoint::name) != supervisor.endpoints().end())
+    return http::error_response(409, name + " runs elsewhere: nobody here starts, stops or restarts it",
+                                "runs_elsewhere");
+  ReplicaUnit* const unit = supervisor.find(name);
+  if (unit == nullptr) return http::error_response(404, "there is no replica \"" + name + "\"", "no_such_replica");
   if (supervisor.phase() == Phase::kStopping) return http::error_response(409, "the service is going down", "stopping");
   if (!supervisor.inherited()) return http::error_response(503, "the supervisor is just beginning", "beginning");
   const std::string_view order = slash == std::string_view::npos ? "" : rest.substr(slash + 1);

@@ -20,9 +20,8 @@ bool is_alive(std::uint32_t pid, std::uint64_t start_time) {
 
 }  // namespace
 
-Dashboard::Dashboard(net::EpollLoop& loop, plane::Table& table, const Service& service, const Recorder& recorder,
-                     const BackupSchedule& backups)
-    : loop_(loop), table_(table), service_(service), recorder_(recorder), backups_(backups) {}
+Dashboard::Dashboard(net::EpollLoop& loop, plane::Table& table, const Service& service, Sources sources)
+    : loop_(loop), table_(table), service_(service), sources_(sources) {}
 
 Task<void> Dashboard::run() {
   auto socket = co_await listener();
@@ -55,8 +54,8 @@ Task<std::unique_ptr<net::Listener>> Dashboard::listener() {
     }
     if (!std::exchange(said, true)) {
       const std::string upto = tried > 1 ? " to " + std::to_string(first + tried - 1) : std::string();
-      std::fprintf(stderr, "nines keeper: the dashboard's address %s:%d%s is taken; trying again\n", at.ip.c_str(),
-                   first, upto.c_str());
+      std::fprintf(stderr, "nines: the dashboard's address %s:%d%s is taken; trying again\n", at.ip.c_str(), first,
+                   upto.c_str());
     }
     if (!co_await loop_.sleep(kTryAgain)) co_return nullptr;
   }
@@ -73,11 +72,12 @@ web::Facts Dashboard::facts() const {
                    .listen = {},
                    .objective = config.objective,
                    .folder = service_.paths.state,
+                   .alone = sources_.alone,
                    .alive = is_alive,
-                   .keeps_backups = !config.backups.empty(),
-                   .backups = backups_.archives(),
-                   .ledger = recorder_.facts(),
+                   .keeps_backups = sources_.backups != nullptr && !config.backups.empty(),
                    .hosts = {}};
+  if (sources_.backups != nullptr) facts.backups = sources_.backups->archives();
+  if (sources_.recorder != nullptr) facts.ledger = sources_.recorder->facts();
   for (const config::Address& at : config.listen) facts.listen.push_back("http://" + at.text());
   return facts;
 }

@@ -17,8 +17,13 @@ namespace nines::app {
 
 class Dashboard {
  public:
-  Dashboard(net::EpollLoop& loop, plane::Table& table, const Service& service, const Recorder& recorder,
-            const BackupSchedule& backups);
+  // What is shown besides the table, where it exists.
+  struct Sources {
+    const Recorder* recorder = nullptr;
+    const BackupSchedule* backups = nullptr;
+    bool alone = false;  // of a gateway by itself
+  };
+  Dashboard(net::EpollLoop& loop, plane::Table& table, const Service& service, Sources sources);
 
   // Until cancelled.
   Task<void> run();
@@ -31,8 +36,7 @@ class Dashboard {
   net::EpollLoop& loop_;
   plane::Table& table_;
   const Service& service_;
-  const Recorder& recorder_;
-  const BackupSchedule& backups_;
+  const Sources sources_;
 };
 
 }  // namespace nines::app

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 
+#include "app/listeners.h"
 #include "app/process_contract.h"
 #include "app/state_file.h"
 #include "app/tagged.h"
@@ -15,22 +16,6 @@
 
 namespace nines::app {
 namespace {
-
-Result<std::vector<Fd>> open_listeners(const config::Config& config) {
-  std::vector<Fd> listeners;
-  for (const config::Address& at : config.listen) {
-    const auto address = net::Address::parse(at.text());
-    if (!address) return failure(address.error());
-    auto listener = net::open_listener(*address);
-    if (!listener && listener.error().code() == Code::kExists) {
-      return failure(Code::kExists,
-                     at.text() + " is in use by another program; stop it, or choose another address (`listen:`)");
-    }
-    if (!listener) return failure(std::move(listener.error()));
-    listeners.push_back(std::move(*listener));
-  }
-  return listeners;
-}
 
 Result<Fd> snapshot_of(const config::Config& config) {
   const std::string text = config::to_yaml(config);

@@ -64,7 +64,8 @@ std::unique_ptr<LogReader> reader_for(net::EpollLoop& loop, int pipe, const Path
 struct Keeper {
   Keeper(plane::Plane memory, Service what)
       : table(std::move(memory)), service(std::move(what)), names(replica_names(service.config)) {
-    for (std::size_t i = 0; i < names.size(); ++i) {
+    const bool elsewhere = !service.config.replicas.endpoints.empty();  // their output goes where they run
+    for (std::size_t i = 0; i < names.size() && !elsewhere; ++i) {
       auto reader = reader_for(loop, kFirstLogPipe + static_cast<int>(i), service.paths, names[i]);
       if (reader) readers.push_back(std::move(reader));
     }
@@ -78,7 +79,7 @@ struct Keeper {
     serving.start(hear_bell(recorder));
     BackupSchedule backups(loop, service);
     serving.start(backups.run());
-    Dashboard dashboard(loop, *table, service, recorder, backups);
+    Dashboard dashboard(loop, *table, service, {.recorder = &recorder, .backups = &backups});
     serving.start(dashboard.run());
     // SIGINT is for the anchor alone, though a terminal sends it to all of us.
     while (const auto signal = co_await signals.next()) {

@@ -55,8 +55,7 @@ Supervisor::Supervisor(const Service& service, const Listener& listener, plane::
       fleet_(service.config.replicas.count),
       events_(*table_,
               [this](const plane::Event& event) {
-                listener_.event(event,
-                                event.replica < replicas_.size() ? replicas_[event.replica]->name() : std::string());
+                listener_.event(event, name_of_slot(event.replica));
                 net::Doorbell::ring(kBellToKeeper);
               }),
       gateway_(loop_, table_->gateway, gateway_hooks()),
@@ -65,7 +64,13 @@ Supervisor::Supervisor(const Service& service, const Listener& listener, plane::
       changed_(loop_) {
   for (std::size_t i = 0; i < listeners; ++i) listeners_.push_back(kFirstListener + static_cast<int>(i));
   for (const config::Address& at : service_.config.listen) ports_.exclude(at.port);
+  const auto& endpoints = service_.config.replicas.endpoints;
   for (std::string& name : replica_names(service_.config)) {
+    if (!endpoints.empty()) {
+      const std::size_t slot = endpoints_.size();
+      endpoints_.emplace_back(*table_, slot, std::move(name), endpoints[slot]);
+      continue;
+    }
     replicas_.push_back(std::make_unique<ReplicaUnit>(
         loop_, *table_, static_cast<ReplicaUnit::Owner&>(*this),
         ReplicaUnit::Options{
@@ -81,7 +86,8 @@ HelperProcess::Hooks Supervisor::gateway_hooks() {
           [this] {
             const std::uint64_t epoch = table_->header.gateway_epoch.fetch_add(1) + 1;
             supervise::Command command{
-                .argv = {kThisProgram, "internal-gateway", std::to_string(epoch), std::to_string(listeners_.size())},
+                .argv = {kThisProgram, "internal-gateway", std::to_string(epoch), std::to_string(listeners_.size()),
+                         service_.paths.folder, service_.paths.access_log()},
                 .log = STDERR_FILENO,
                 .inherit = {{kPlane, kPlane},
                             {kBellToGateway, kBellToGateway},
@@ -146,6 +152,7 @@ Task<Outcome> Supervisor::run() {
   tasks_.start(hear_signals());
   tasks_.start(hear_anchor());
   tasks_.start(hear_gateway());
+  tasks_.start(await_endpoints());
   helpers.start(gateway_.run());
   helpers.start(keeper_.run());  // after the FIFOs exist
   renew_helpers();
@@ -191,6 +198,7 @@ Task<void> Supervisor::hear_gateway() {
   net::Doorbell bell(loop_, Fd(::fcntl(kBellToSupervisor, F_DUPFD_CLOEXEC, 3)));
   while (co_await bell.rung()) {
     for (const auto& replica : replicas_) replica->look();
+    look_at_endpoints();
     if (ready_count() > 0 && !fleet_.ever_ready()) {
       fleet_.on_ready();
       table_->header.ever_ready = 1;
@@ -198,6 +206,29 @@ Task<void> Supervisor::hear_gateway() {
     events_.collect();
     changed_.notify_all();
   }
+}
+
+void Supervisor::begin_endpoints() {
+  for (std::size_t slot = 0; slot < endpoints_.size(); ++slot)
+    endpoints_[slot].begin(table_->routes[slot].load(), loop_.now());
+  if (!endpoints_.empty()) routes_changed();
+}
+
+void Supervisor::look_at_endpoints() {
+  for (Endpoint& endpoint : endpoints_)
+    if (const auto event = endpoint.look(loop_.now())) note(*event);
+}
+
+// None of them was ever there: as with replicas that do not get ready in time.
+Task<void> Supervisor::await_endpoints() {
+  if (endpoints_.empty() || !co_await loop_.sleep(service_.config.replicas.health.startup)) co_return;
+  if (fleet_.ever_ready()) co_return;
+  for (std::size_t i = 0; i < endpoints_.size(); ++i) never_ready_in_time(true);
+}
+
+std::string Supervisor::name_of_slot(std::size_t slot) const {
+  if (slot < replicas_.size()) return replicas_[slot]->name();
+  return slot < endpoints_.size() ? endpoints_[slot].name() : std::string();
 }
 
 Task<void> Supervisor::hear_signals() {
@@ -329,7 +360,7 @@ void Supervisor::never_ready_in_time(bool listened) {
 // Whether the start has failed for good.
 void Supervisor::judge() {
   if (phase_ == Phase::kStopping || phase_ == Phase::kLeaving) return;
-  const auto verdict = fleet_.verdict(static_cast<int>(replicas_.size()));
+  const auto verdict = fleet_.verdict(static_cast<int>(replicas_.size() + endpoints_.size()));
   if (verdict.outcome != supervise::Outcome::kGaveUp) return;
   verdict_ = verdict;
   wish_down("nines, since it cannot be started");
@@ -337,12 +368,14 @@ void Supervisor::judge() {
 
 int Supervisor::ready_count() const {
   return static_cast<int>(std::count_if(replicas_.begin(), replicas_.end(),
-                                        [](const auto& r) { return r->machine().state() == State::kReady; }));
+                                        [](const auto& r) { return r->machine().state() == State::kReady; }) +
+                          std::ranges::count_if(endpoints_, &Endpoint::ready));
 }
 
 int Supervisor::wanted_count() const {
   return static_cast<int>(
-      std::count_if(replicas_.begin(), replicas_.end(), [](const auto& r) { return r->held_by().empty(); }));
+      std::count_if(replicas_.begin(), replicas_.end(), [](const auto& r) { return r->held_by().empty(); }) +
+      static_cast<std::ptrdiff_t>(endpoints_.size()));
 }
 
 int Supervisor::enough_ready() const { return std::min(fleet_.enough_ready(), wanted_count()); }
@@ -355,9 +388,15 @@ std::string Supervisor::check_in_words() const {
 Outcome Supervisor::outcome() const {
   if (phase_ == Phase::kLeaving) return {.goes_on = true};
   if (verdict_.outcome != supervise::Outcome::kGaveUp) return {};
-  const std::string command = service_.config.replicas.command.front();
   const std::string startup = format_duration(service_.config.replicas.health.startup);
   Outcome result{.exit_status = verdict_.exit_status, .message = "", .log_tail = {}, .log_file = {}};
+  if (!endpoints_.empty()) {
+    result.message = "no endpoint was ready within " + startup + " (replicas.health.startup): " + check_in_words() +
+                     " does not succeed at " + service_.config.replicas.endpoints.front().at.text() +
+                     (endpoints_.size() > 1 ? ", nor at the others; gave up" : "; gave up");
+    return result;
+  }
+  const std::string command = service_.config.replicas.command.front();
   switch (verdict_.reason) {
     case supervise::Reason::kCannotExecute: result.message = last_error_; return result;
     case supervise::Reason::kCrashAtStart:
@@ -370,7 +409,9 @@ Outcome Supervisor::outcome() const {
     case supervise::Reason::kNeverReady:
       result.message = "no replica was ready within " + startup + " (replicas.health.startup): `" + command + "` ";
       result.message += listened_ ? "listens, but " + check_in_words() + " does not succeed; gave up"
-                                  : "does not listen on the port that stands for {port}; gave up";
+                        : service_.config.replicas.by_socket()
+                            ? "does not listen on the socket that stands for {socket}; gave up"
+                            : "does not listen on the port that stands for {port}; gave up";
       break;
   }
   for (const auto& replica : replicas_) {

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "app/endpoint.h"
 #include "app/event_log.h"
 #include "app/handover.h"
 #include "app/helper_process.h"
@@ -63,6 +64,9 @@ class Supervisor final : private ReplicaUnit::Owner {
   plane::Table& table() { return *table_; }
   net::EpollLoop& loop() { return loop_; }
   const std::vector<std::unique_ptr<ReplicaUnit>>& replicas() const { return replicas_; }
+  // Instead of replicas: servers that nobody here starts or stops.
+  const std::vector<Endpoint>& endpoints() const { return endpoints_; }
+  std::string name_of_slot(std::size_t slot) const;  // empty: there is none
   Phase phase() const { return phase_; }
   Instant begun() const { return begun_; }
   pid_t gateway_pid() const { return gateway_.pid(); }
@@ -92,6 +96,9 @@ class Supervisor final : private ReplicaUnit::Owner {
 
   std::vector<ReplicaUnit::Inheritance> read_book();
   Task<void> carry_counters();
+  void begin_endpoints();
+  Task<void> await_endpoints();
+  void look_at_endpoints();
   Task<void> hear_gateway();
   Task<void> hear_signals();
   Task<void> hear_anchor();
@@ -127,6 +134,7 @@ class Supervisor final : private ReplicaUnit::Owner {
   supervise::Fleet fleet_;
   EventLog events_;
   std::vector<std::unique_ptr<ReplicaUnit>> replicas_;
+  std::vector<Endpoint> endpoints_;
   HelperProcess gateway_;
   HelperProcess keeper_;
   Handover handover_;

@@ -120,6 +120,7 @@ Task<void> Supervisor::inherit() {
       wish_down("nines");
     }
   }
+  begin_endpoints();
   inherited_ = true;
   (void)changed(false);  // the file may be damaged, or of another boot
   if (header.stopping != 0) wish_down("whoever asked the supervisor before");

@@ -15,13 +15,13 @@ namespace {
 
 constexpr std::size_t kLinesMax = 100'000;
 
-constexpr std::array<std::string_view, 14> kCommands = {"run",     "check",  "up",      "down", "status",
-                                                        "ps",      "logs",   "start",   "stop", "restart",
-                                                        "upgrade", "backup", "restore", "help"};
+constexpr std::array<std::string_view, 15> kCommands = {"run",     "check",  "up",      "down",    "status",
+                                                        "ps",      "logs",   "start",   "stop",    "restart",
+                                                        "upgrade", "backup", "restore", "gateway", "help"};
 // Of the same program, later: a person who read about them should not be told of a typo.
-constexpr std::array<std::string_view, 20> kPlanned = {
-    "init",    "gateway", "reload",   "deploy",      "rollback", "spof",    "drill",  "report", "explain", "sla",
-    "runbook", "calc",    "incident", "maintenance", "alert",    "witness", "export", "drain",  "undrain", "weight"};
+constexpr std::array<std::string_view, 19> kPlanned = {
+    "init", "reload",   "deploy",      "rollback", "spof",    "drill",  "report", "explain", "sla",   "runbook",
+    "calc", "incident", "maintenance", "alert",    "witness", "export", "drain",  "undrain", "weight"};
 
 std::unexpected<Reply> complain(std::string text) {
   return std::unexpected(Reply{kWrong, "nines: " + std::move(text)});
@@ -49,6 +49,7 @@ struct Parser {
   RunOptions run;
   StatusOptions status;
   PsOptions ps;
+  GatewayOptions gateway;
   LogsOptions logs;
   BackupOptions backup;
   RestoreOptions restore;
@@ -107,6 +108,9 @@ Parser::Parser() {
       ->type_name("NAME")
       ->allow_extra_args(false);
   c->add_option("REPLICA", logs.replicas, "Only these");
+
+  c = add("gateway", "Only the gateway, in this process, in front of `endpoints:`");
+  c->add_option("--threads", gateway.threads, "Event loops (one per core)")->type_name("N");
 
   c = add("backup", "Make, list or verify archives of what must not be lost: nines backup now|list|verify");
   c->add_option("ACTION", backup.action, "now, list (if none is named) or verify")->type_name("");
@@ -202,6 +206,12 @@ std::expected<Command, Reply> command_of(const std::string& name, Parser& parser
   if (name == "up") return parser.up;
   if (name == "status") return parser.status;
   if (name == "ps") return parser.ps;
+  if (name == "gateway") {
+    const auto [min, max] = config::bounds::kThreads;
+    if (!parser.gateway.threads || (*parser.gateway.threads >= min && *parser.gateway.threads <= max))
+      return parser.gateway;
+    return complain("--threads: use " + std::to_string(min) + " to " + std::to_string(max));
+  }
   if (name == "run") {
     if (!parser.run.command.empty()) return std::move(parser.run);
     return complain("`nines run` needs a command after --, such as: nines run -- my-server --port {port}");

@@ -39,6 +39,9 @@ struct RunOptions {
   std::optional<std::string> name;
   std::vector<std::string> command;
 };
+struct GatewayOptions {
+  std::optional<int> threads;  // nullopt: as the configuration says
+};
 struct DownOptions {
   Duration timeout = 120s;
 };
@@ -80,7 +83,7 @@ struct ReplicaOptions {
 };
 
 using Command = std::variant<CheckOptions, UpOptions, RunOptions, DownOptions, StatusOptions, PsOptions, LogsOptions,
-                             ReplicaOptions, UpgradeOptions, BackupOptions, RestoreOptions>;
+                             ReplicaOptions, UpgradeOptions, GatewayOptions, BackupOptions, RestoreOptions>;
 
 struct Invocation {
   GlobalOptions global;

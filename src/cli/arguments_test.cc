@@ -118,6 +118,16 @@ TEST_CASE("arguments: what is not understood says what to do") {
   }
 }
 
+TEST_CASE("arguments: the gateway alone") {
+  const auto threads = [](const char* line) {
+    const auto parsed = parse_arguments(words(line));
+    REQUIRE(parsed);
+    return std::get<GatewayOptions>(parsed->command).threads;
+  };
+  CHECK(threads("gateway") == std::nullopt);
+  CHECK(threads("-c x.yaml gateway --threads 64") == 64);
+}
+
 TEST_CASE("arguments: backup and restore") {
   const auto backup = [](const char* line) {
     const auto parsed = parse_arguments(words(line));
@@ -139,7 +149,8 @@ TEST_CASE("arguments: backup and restore") {
 }
 
 TEST_CASE("arguments: values that cannot be read name their option") {
-  for (const char* line : {"run --replicas many -- x", "logs --lines -3", "down --timeout 5", "status -c"}) {
+  for (const char* line : {"gateway --threads 0", "gateway --threads 65", "gateway --threads x",
+                           "run --replicas many -- x", "logs --lines -3", "down --timeout 5", "status -c"}) {
     CAPTURE(line);
     const auto parsed = parse_arguments(words(line));
     REQUIRE(!parsed);

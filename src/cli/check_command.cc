@@ -24,7 +24,8 @@ int perform(const GlobalOptions& global, const CheckOptions& options) {
   const auto paths = app::find_paths(global.config, global.state);
   if (!paths) return say(refuse(kWrong, paths.error().text()).error());
   if (!config->service) config->service = service_name_of(paths->folder);
-  const auto program = find_command(*config, paths->folder);
+  const auto program = config->replicas.command.empty() ? Result<std::string>("")  // servers elsewhere
+                                                        : find_command(*config, paths->folder);
   if (!program) {
     const config::Problem problem{{.line = 0, .column = 1}, {"replicas.command: " + program.error().text(), ""}, ""};
     return report({problem}, global.config, options.json);

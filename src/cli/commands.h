@@ -17,6 +17,7 @@ int perform(const GlobalOptions& global, const ReplicaOptions& options);
 int perform(const GlobalOptions& global, const BackupOptions& options);
 int perform(const GlobalOptions& global, const RestoreOptions& options);
 int perform(const GlobalOptions& global, const UpgradeOptions& options);
+int perform(const GlobalOptions& global, const GatewayOptions& options);
 
 // A reply to stdout (kDone) or stderr; returns its exit status.
 int say(const Reply& reply);

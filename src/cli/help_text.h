@@ -19,6 +19,8 @@ usage: nines [-c FILE] [--state DIR] COMMAND [OPTIONS]        nines COMMAND --he
   logs [-f] [REPLICA ...]    print the last lines the replicas wrote, or those --since 10m
   start|stop|restart REPLICA
 
+  gateway [--threads N]      only the gateway, in front of servers that run elsewhere (endpoints:)
+
   backup now|list|verify     make, list or verify archives of databases, model files and configuration
   restore [--from FILE]      put the database back as it is in an archive
 

@@ -26,13 +26,13 @@ struct Log {
   std::string path;
 };
 
-// Those of a service that is down too; its own log is not a replica's.
+// Those of a service that is down too; its own logs are not a replica's.
 std::vector<Log> logs_on_disk(const app::Paths& paths) {
   std::vector<Log> logs;
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(paths.logs(), error)) {
     const auto& path = entry.path();
-    if (path.extension() == ".log" && path.native() != paths.own_log())
+    if (path.extension() == ".log" && path.native() != paths.own_log() && path.native() != paths.access_log())
       logs.push_back({path.stem().native(), path.native()});
   }
   // a-2 before a-10

@@ -106,10 +106,12 @@ std::string totals(const ServiceStatus& status, const Style& style) {
          "\n";
 }
 
-// Where the gateway reaches it. All sockets are in one folder, the run folder: their names tell them apart.
+// Where the gateway reaches it: a port of this machine is enough said. All sockets are in one folder, the run folder:
+// their names tell them apart.
 std::string place_of(const ReplicaStatus& replica) {
-  return replica.socket.empty() ? number_or_nothing(replica.port)
-                                : printable(replica.socket.substr(replica.socket.rfind('/') + 1));
+  if (replica.port || replica.address.empty()) return number_or_nothing(replica.port);
+  return printable(replica.address.starts_with("unix:") ? replica.address.substr(replica.address.rfind('/') + 1)
+                                                        : replica.address);
 }
 
 std::vector<std::string> replica_row(const ReplicaStatus& replica, const Style& style) {
@@ -130,8 +132,9 @@ std::vector<std::string> replica_row(const ReplicaStatus& replica, const Style& 
 // The bottom rows of `ps` join the same columns.
 TextTable replica_table(const ServiceStatus& status, const Style& style) {
   TextTable table({false, false, true, true, true, true, true, true, true, true, true});
-  const bool sockets = std::ranges::any_of(status.replicas, [](const ReplicaStatus& r) { return !r.socket.empty(); });
-  std::vector<std::string> head = {"  REPLICA", "STATE",    "PID",       sockets ? "SOCKET" : "PORT",
+  const bool ports =
+      std::ranges::all_of(status.replicas, [](const ReplicaStatus& r) { return r.port || r.address.empty(); });
+  std::vector<std::string> head = {"  REPLICA", "STATE",    "PID",       ports ? "PORT" : "ADDRESS",
                                    "UP FOR",    "RESTARTS", "IN FLIGHT", "REQUESTS",
                                    "ERRORS",    "P50",      "P99"};
   for (std::string& cell : head) cell = style.paint(Colour::kDim, cell);

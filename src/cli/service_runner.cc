@@ -30,9 +30,12 @@ WallTime wall_time_of(const plane::Event& event) { return net::wall_time() - (ne
 
 std::string header(const app::Service& service) {
   const config::Config& config = service.config;
-  std::string line = "nines " + std::string(kVersion) + " · " + *config.service + " · " +
-                     std::to_string(config.replicas.count) + (config.replicas.count == 1 ? " replica" : " replicas") +
-                     " of " + config.replicas.command.front() + " · listening on ";
+  const int count = config.replicas.count;
+  std::string line = "nines " + std::string(kVersion) + " · " + *config.service + " · " + std::to_string(count);
+  line += config.replicas.command.empty()
+              ? (count == 1 ? " endpoint" : " endpoints")
+              : (count == 1 ? " replica of " : " replicas of ") + config.replicas.command.front();
+  line += " · listening on ";
   for (std::size_t i = 0; i < config.listen.size(); ++i) line += (i > 0 ? ", " : "") + config.listen[i].text();
   return line;
 }

@@ -45,7 +45,9 @@ Result<std::string> find_command(const config::Config& config, const std::string
 
 Answered<Prepared> prepare(config::Config config, app::Paths paths) {
   if (!config.service) config.service = service_name_of(paths.folder);
-  if (const auto found = find_command(config, paths.folder); !found) return refuse(kWrong, found.error().text());
+  if (!config.replicas.command.empty()) {
+    if (const auto found = find_command(config, paths.folder); !found) return refuse(kWrong, found.error().text());
+  }
   if (const auto made = app::make_folders(paths); !made) return refuse(kNo, made.error().text());
   auto lock = app::StateLock::take(paths.lock_file());
   if (!lock) {

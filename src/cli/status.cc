@@ -70,7 +70,7 @@ ReplicaStatus replica_of(Place from) {
           .state = from["state"].text(),
           .pid = from["pid"].count(),
           .port = from["port"].count(),
-          .socket = from["socket"].text(),
+          .address = from["address"].text(),
           .uptime = from["uptime_s"].duration(1s),
           .restarts = from["restarts"].count().value_or(0),
           .in_flight = from["in_flight"].count().value_or(0),

@@ -22,7 +22,7 @@ struct ReplicaStatus {
   std::string name;
   std::string state;  // of the JSON contract: ready, unready, …
   std::optional<std::uint64_t> pid, port;
-  std::string socket;  // path; instead of a port
+  std::string address;  // "127.0.0.1:20001", "unix:/run/…/1-7.sock", "10.0.0.5:8000"; empty: nowhere just now
   std::optional<Duration> uptime;
   std::uint64_t restarts = 0, in_flight = 0, requests = 0, errors = 0;
   Latency latency;

@@ -23,6 +23,20 @@ std::string health_text(const config::Health& health) {
          ", out after " + in_a_row(health.fall, "failure", "failures") + "; " + text(health.startup) + " to start";
 }
 
+std::string endpoint_text(const config::Endpoint& endpoint) {
+  std::string text = url_of(endpoint.at);
+  if (endpoint.weight != config::Endpoint().weight) text += ", weight " + std::to_string(endpoint.weight);
+  if (endpoint.tier != config::Endpoint().tier) text += ", tier " + std::to_string(endpoint.tier);
+  return text;
+}
+
+json::array endpoints_json(const std::vector<config::Endpoint>& endpoints) {
+  json::array list;
+  for (const config::Endpoint& endpoint : endpoints)
+    list.push_back(json::object{{"address", endpoint.at.text()}, {"weight", endpoint.weight}, {"tier", endpoint.tier}});
+  return list;
+}
+
 std::string_view replay_name(config::Replay replay) { return replay == config::Replay::kSafe ? "safe" : "never"; }
 
 std::string keep_text(const config::Keep& keep) {
@@ -100,8 +114,12 @@ std::string summary_text(const config::Config& config, const std::string& file, 
   if (config.objective) line("objective", config::write_objective(*config.objective));
   for (const config::Address& address : config.listen)
     line(address == config.listen.front() ? "listen" : "", url_of(address));
-  line("replicas", std::to_string(config.replicas.count) + " × " + shell_words(config.replicas.command));
-  line("command", program);
+  for (const config::Endpoint& endpoint : config.replicas.endpoints)
+    line(&endpoint == &config.replicas.endpoints.front() ? "endpoints" : "", endpoint_text(endpoint));
+  if (config.replicas.endpoints.empty()) {
+    line("replicas", std::to_string(config.replicas.count) + " × " + shell_words(config.replicas.command));
+    line("command", program);
+  }
   line("health", health_text(config.replicas.health));
   for (const config::Route& route : config.routes) {
     const char* replay = route.replay == config::Replay::kSafe ? ", sent again elsewhere after a failure" : "";
@@ -130,7 +148,8 @@ std::string summary_json(const config::Config& config, const std::string& file, 
                    {"listen", std::move(listen)},
                    {"replicas", config.replicas.count},
                    {"command", std::move(command)},
-                   {"program", program},
+                   {"program", program.empty() ? json::value(nullptr) : json::value(program)},
+                   {"endpoints", endpoints_json(config.replicas.endpoints)},
                    {"health", health_json(config.replicas.health)},
                    {"routes", std::move(routes)},
                    {"data", texts_json(config.data.sqlite)},

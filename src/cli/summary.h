@@ -8,7 +8,7 @@
 
 namespace nines::cli {
 
-// `config.service` is set; `program` is the file its command would execute.
+// `config.service` is set; `program` is the file its command would execute; with endpoints empty.
 std::string summary_text(const config::Config& config, const std::string& file, const std::string& program);
 std::string summary_json(const config::Config& config, const std::string& file, const std::string& program);
 std::string problems_json(const std::vector<config::Problem>& problems, const std::string& file);

@@ -53,6 +53,18 @@ TEST_CASE("summary: what would run") {
 )");
 }
 
+TEST_CASE("summary: servers elsewhere") {
+  const config::Config elsewhere =
+      config("replicas: {endpoints: [\"10.0.0.5:80\", {address: \"[fd00::5]:80\", weight: 50, tier: 1}]}");
+  CHECK(summary_text(elsewhere, "x.yaml", "")
+            .contains("  endpoints  http://10.0.0.5:80\n"
+                      "             http://[fd00::5]:80, weight 50, tier 1\n"
+                      "  health"));
+  CHECK(summary_json(elsewhere, "x.yaml", "")
+            .contains(R"("program":null,"endpoints":[{"address":"10.0.0.5:80","weight":100,"tier":0},)"
+                      R"({"address":"[fd00::5]:80","weight":50,"tier":1}])"));
+}
+
 TEST_CASE("summary: data that nothing guards is said") {
   CHECK(summary_text(config("replicas: {command: 'serve {port}'}\ndata: {sqlite: a.db}"), "x.yaml", "/usr/bin/serve")
             .contains("  data       a.db\n  backups    none: nothing guards the data\n"));
@@ -63,7 +75,7 @@ TEST_CASE("summary: as JSON") {
       summary_json(config(kFull), "nines.yaml", "/usr/bin/serve") ==
       R"({"valid":true,"file":"nines.yaml","service":"language-id","objective":9.99E-1,)"
       R"("listen":["http://127.0.0.1:8000","http://[::1]:8000"],"replicas":3,)"
-      R"("command":["serve","{port}","two words","it's"],"program":"/usr/bin/serve",)"
+      R"("command":["serve","{port}","two words","it's"],"program":"/usr/bin/serve","endpoints":[],)"
       R"("health":{"path":"/health","interval":"2s","timeout":"1s","rise":1,"fall":3,"startup":"10m"},)"
       R"("routes":[{"path":"/classify","replay":"safe"},{"path":"/learn","replay":"never"}],"data":["a.db","b.db"],"files":["model.bin"],)"
       R"("backups":[{"to":"backups/","archive":["02:00"],"keep":"all within 7d"},)"

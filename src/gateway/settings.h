@@ -8,6 +8,7 @@
 #include "base/time.h"
 #include "gateway/admission.h"
 #include "gateway/canary.h"
+#include "gateway/client_address.h"
 #include "gateway/hang.h"
 #include "gateway/health.h"
 #include "gateway/outlier.h"
@@ -56,6 +57,10 @@ struct Settings {
   // a connection we are about to use.
   Duration upstream_idle = 4s;
   std::size_t upstream_idle_kept = 64;  // connections per replica and worker
+  // When a client leaves, the work for it ends: its replica's connection is closed. Some servers crash on that.
+  bool cancel_upstream = true;
+  Networks trusted_proxies{};      // client_address.h
+  std::string unavailable_page{};  // HTML for browsers while nobody can take their request; empty: the JSON of all
   // An answer that is on its way when its replica is gone still arrives within this; what has not is given up.
   Duration gone_grace = 100ms;
 };

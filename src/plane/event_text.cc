@@ -87,7 +87,7 @@ std::string words_of(const Event& event) {
     case EventKind::kSpawnFailed: return with_reason("could not be started", reason);
     case EventKind::kListening: return listening_words(event);
     case EventKind::kReady: return ready_words(event);
-    case EventKind::kUnready: return with_reason("is not ready any more", reason);
+    case EventKind::kUnready: return with_reason(event.a == 1 ? "is not ready" : "is not ready any more", reason);
     // An ordered end is no mishap, however it came about.
     case EventKind::kExited: return with_reason(event.b == 0 ? "stopped" : "exited", reason);
     case EventKind::kUnrouted: return unrouted_words(event);

@@ -26,6 +26,7 @@ TEST_CASE("event text: every kind in words") {
       {event(EventKind::kSpawnFailed, "no memory"), "a-1", "a-1 could not be started: no memory"},
       {event(EventKind::kListening), "a-1", "a-1 listens"},
       {event(EventKind::kListening, "", 20013), "a-1", "a-1 listens on port 20013"},
+      {event(EventKind::kUnready, "no answer", 1), "a-1", "a-1 is not ready: no answer"},
       {event(EventKind::kListening, "/run/x/1-3.sock"), "a-1", "a-1 listens on /run/x/1-3.sock"},
       {event(EventKind::kReady, "", 84'000'000, 20013, 4711), "a-1", "a-1 ready after 84 ms on port 20013, pid 4711"},
       {event(EventKind::kReady), "a-1", "a-1 ready"},

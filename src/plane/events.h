@@ -21,7 +21,7 @@ enum class EventKind : std::uint16_t {
   kSpawnFailed,         // text: why
   kListening,           // its listening socket was proven to be its own; a: port, or text: path
   kReady,               // it answers, and is routed; a: ns from spawn to ready, b: port
-  kUnready,             // alive, but its health check fails; text: why
+  kUnready,             // alive, but its health check fails; text: why; a: 1 it never was
   kExited,              // a: exit status or signal, b: 1 crashed, 0 ordered; text: how it ended
   kUnrouted,            // the gateway no longer sends to it; a: requests that it still has to finish
   kDraining,            // no new requests, at a person's or a deploy's wish

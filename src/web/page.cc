@@ -236,7 +236,7 @@ void write_replicas(std::string& out, const View& view) {
                     {{"Name"},
                      {"State"},
                      {"PID", Kind::kNumber},
-                     {"Port", Kind::kNumber},
+                     {"At", Kind::kNumber},
                      {"In flight", Kind::kNumber},
                      {"Requests", Kind::kNumber},
                      {"Errors", Kind::kNumber},
@@ -247,10 +247,10 @@ void write_replicas(std::string& out, const View& view) {
   for (const ReplicaView& replica : view.replicas) {
     std::string state = painted(look_of(replica), replica.state);
     if (!replica.note.empty()) state += "<span class=\"note\">" + with_code(replica.note) + "</span>";
-    table.row({escaped(replica.name), state, number_or_nothing(replica.pid), number_or_nothing(replica.port),
-               with_commas(replica.in_flight), with_commas(replica.requests),
-               errors_text(replica.errors, replica.requests), duration_or_nothing(replica.latency.p50),
-               duration_or_nothing(replica.latency.p99),
+    table.row({escaped(replica.name), state, number_or_nothing(replica.pid),
+               replica.at.empty() ? std::string(kNothing) : escaped(replica.at), with_commas(replica.in_flight),
+               with_commas(replica.requests), errors_text(replica.errors, replica.requests),
+               duration_or_nothing(replica.latency.p50), duration_or_nothing(replica.latency.p99),
                replica.known ? with_commas(replica.restarts) : std::string(kNothing),
                short_time_and_age(view.taken, replica.since)});
   }

@@ -57,10 +57,10 @@ class Viewer {
 
   View take() && {
     for (std::size_t slot = 0; slot < plane::kReplicasMax; ++slot) add_replica(slot);
-    add_part("anchor", table_.anchor);
-    add_part("supervisor", table_.supervisor);
+    if (!facts_.alone) add_part("anchor", table_.anchor);
+    if (!facts_.alone) add_part("supervisor", table_.supervisor);
     add_part("gateway", table_.gateway);
-    add_part("keeper", table_.keeper);
+    if (!facts_.alone) add_part("keeper", table_.keeper);
     add_gateway();
     add_log();
     view_.keeps_backups = facts_.keeps_backups;
@@ -132,11 +132,22 @@ void Viewer::add_replica(std::size_t slot) {
   turned_.push_back(turned);
 }
 
+// All sockets are in the service's run folder: their names tell them apart.
+std::string place_of(const plane::Route& route) {
+  const std::string host = text_of(route.host), socket = text_of(route.socket);
+  if (!socket.empty()) return socket.substr(socket.rfind('/') + 1);
+  if (route.port == 0) return "";
+  const std::string port = std::to_string(route.port);
+  if (host.empty()) return port;
+  return (host.find(':') == std::string::npos ? host : "[" + host + "]") + ":" + port;
+}
+
 // The supervisor's book and the gateway's verdict together. Where they differ, the verdict is what the gateway goes by
 // and the book is late: its writer may be dead.
 void Viewer::judge(ReplicaView& replica, const plane::Route& route,
                    const std::optional<plane::Verdict>& verdict) const {
-  const bool has_process = route.pid != 0 && route.wanted != plane::Wanted::kAbsent;
+  const bool elsewhere = route.host[0] != '\0';
+  const bool there = (route.pid != 0 || elsewhere) && route.wanted != plane::Wanted::kAbsent;
   const bool wanted = route.wanted == plane::Wanted::kServe;
   const bool current = verdict && verdict->incarnation == route.incarnation;
   const auto health = current ? verdict->health : plane::Health::kUnknown;
@@ -146,15 +157,15 @@ void Viewer::judge(ReplicaView& replica, const plane::Route& route,
   replica.weight = route.weight;
   replica.held = route.held != 0;
   replica.note = replica.held ? "stopped by a person" : "";
-  if (!has_process) return;
-  if (!alive(route.pid, route.start_time)) {
+  if (!there) return;
+  if (!elsewhere && !alive(route.pid, route.start_time)) {
     replica.state = "unknown";
     replica.note = "its process " + std::to_string(route.pid) + " is gone, and the supervisor has not said so yet";
     return;
   }
-  replica.pid = route.pid;
-  replica.spawned = clock_.wall(route.spawned_ns);
-  if (route.port != 0) replica.port = route.port;
+  if (!elsewhere) replica.pid = route.pid;
+  if (!elsewhere) replica.spawned = clock_.wall(route.spawned_ns);
+  replica.at = place_of(route);
   replica.ejected = current && clock_.is_ahead(verdict->ejected_until_ns);
   const bool left_out = replica.ejected && table_.header.panic == 0;
   replica.takes_requests = wanted && health == plane::Health::kUp && !left_out && route.weight > 0;
@@ -232,6 +243,7 @@ void Viewer::add_log() {
 // What is missing, what it means, and what to do.
 std::string Viewer::advice(const PartView& lacking) const {
   const std::string name(lacking.name);
+  if (facts_.alone) return "the " + name + " is gone: start it again";
   if (lacking.state == PartState::kUnknown) return "the record about the " + name + " cannot be read";
   const bool anchor = part("anchor").state == PartState::kRunning;
   const bool supervisor = part("supervisor").state == PartState::kRunning;

@@ -40,6 +40,7 @@ struct Facts {
   std::vector<std::string> listen;  // addresses of the service, as URLs
   std::optional<double> objective;  // a fraction
   std::string folder;               // where the service keeps its state
+  bool alone = false;               // a gateway by itself: there is no supervisor, nor what it would start
   std::size_t enough = 1;           // with fewer replicas that take requests the service counts as down
   // Whether this process runs (a zombie does not). `start_time` as in plane::Part; 0: whichever has the pid now. Empty:
   // every process that the table names counts as running.
@@ -82,7 +83,7 @@ struct ReplicaView {
   bool ejected = false;                // requests failed on it: it gets none for a while, but in panic
   std::string note;                    // what is wrong with it, empty: nothing known
   std::optional<std::uint32_t> pid;    // nullopt: no process
-  std::optional<std::uint16_t> port;
+  std::string at;                      // "20001" (a port on loopback), "1-7.sock", "10.0.0.5:8000"; empty: nowhere
   std::uint64_t in_flight = 0, requests = 0, errors = 0, restarts = 0;
   std::uint64_t connect_failures = 0, gateway_errors = 0, ejections = 0, hangs = 0;
   std::uint16_t weight = 100;       // percent
@@ -139,7 +140,7 @@ struct View {
   ServiceView service;
   std::vector<ReplicaView> replicas;  // by slot
   GatewayView gateway;
-  std::vector<PartView> parts;  // always anchor, supervisor, gateway, keeper
+  std::vector<PartView> parts;  // anchor, supervisor, gateway, keeper; only the gateway when it is alone
   LogView log;
   bool keeps_backups = false;
   std::vector<Backup> backups;

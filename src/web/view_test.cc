@@ -35,7 +35,7 @@ TEST_CASE("view: all is well") {
   CHECK(replica.name == "ai-2");
   CHECK(replica.state == "ready");
   CHECK(replica.pid == 1002U);
-  CHECK(replica.port == 20'002U);
+  CHECK(replica.at == "20002");
   CHECK(replica.requests == 12);
   CHECK(replica.in_flight == 3);
   CHECK(replica.spawned == wall(94'001s));
@@ -281,6 +281,56 @@ TEST_CASE("view: the last events, newest first, in words") {
   CHECK(log.written == 31);
   CHECK(log.waiting == 2);
   CHECK(log.lost == 3);
+}
+
+TEST_CASE("view: where a replica is reached") {
+  World world;
+  world.change(0, [](plane::Route& route) { route.ipv6 = 1; });
+  world.change(1, [](plane::Route& route) {
+    route.port = 0;
+    plane::set_field(route.socket, "/run/nines-x/2-17.sock");
+  });
+  world.change(2, [](plane::Route& route) {
+    route.pid = 0;
+    plane::set_field(route.host, "fd00::5");
+  });
+  View view = world.view();
+  CHECK(view.replicas[0].at == "20001");
+  CHECK(view.replicas[1].at == "2-17.sock");
+  CHECK(view.replicas[2].at == "[fd00::5]:20003");
+  world.change(2, [](plane::Route& route) { plane::set_field(route.host, "10.0.0.5"); });
+  CHECK(world.view().replicas[2].at == "10.0.0.5:20003");
+}
+
+TEST_CASE("view: a server elsewhere is judged by the gateway's verdict alone") {
+  World world;
+  world.change(0, [](plane::Route& route) {
+    route.pid = 0;
+    plane::set_field(route.host, "10.0.0.5");
+  });
+  View view = world.view();
+  CHECK(view.replicas[0].state == "ready");
+  CHECK(view.replicas[0].takes_requests);
+  CHECK_FALSE(view.replicas[0].pid);
+  CHECK(view.service.state == ServiceState::kUp);
+  world.verdict(0, plane::Health::kDown, 96'000s, "no answer");
+  view = world.view();
+  CHECK(view.replicas[0].state == "unready");
+  CHECK(view.replicas[0].note == "no answer");
+  CHECK(view.service.state == ServiceState::kDegraded);
+}
+
+TEST_CASE("view: a gateway alone misses nobody who does not belong to it") {
+  World world;
+  world.facts.alone = true;
+  for (auto* part : {&world.table->anchor, &world.table->supervisor, &world.table->keeper}) part->store({});
+  View view = world.view();
+  REQUIRE(view.parts.size() == 1);
+  CHECK(view.parts[0].name == "gateway");
+  CHECK(view.service.state == ServiceState::kUp);
+  CHECK(view.service.since);
+  world.dead.insert(103);
+  CHECK(world.view().service.lacking.front() == "the gateway is gone: start it again");
 }
 
 }  // namespace

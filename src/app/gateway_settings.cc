@@ -1,0 +1,132 @@
+#include "app/gateway_settings.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <thread>
+
+#include "base/check.h"
+
+namespace nines::app {
+namespace {
+
+constexpr std::size_t kPageMax = 1024 * 1024;
+
+gateway::RouteTable routes_of(const config::Config& config) {
+  std::vector<gateway::RouteRule> rules;
+  for (const config::Route& route : config.routes) {
+    rules.push_back({.path = route.path, .replay_safe = route.replay == config::Replay::kSafe});
+  }
+  return gateway::RouteTable(std::move(rules));
+}
+
+void add_health(gateway::Settings& settings, const config::Replicas& replicas) {
+  const config::Health& health = replicas.health;
+  settings.health_path = health.path;
+  settings.health_timeout = health.timeout;
+  settings.health.interval = health.interval;
+  settings.health.down = std::min(settings.health.down, health.interval);
+  settings.health.transition = std::min(settings.health.transition, health.interval);
+  settings.health.rise = health.rise;
+  settings.health.fall = health.fall;
+  if (!replicas.canary) return;
+  const config::Canary& canary = *replicas.canary;
+  settings.canary = gateway::CanarySettings{.method = canary.method,
+                                            .target = canary.path,
+                                            .content_type = canary.content_type,
+                                            .body = canary.body,
+                                            .timeout = canary.timeout,
+                                            .stall = canary.stall};
+  if (canary.expect)
+    settings.canary->expect =
+        gateway::CanarySettings::Expect{.pointer = canary.expect->pointer, .equals = canary.expect->equals};
+}
+
+void add_timeouts(gateway::Settings& settings, const config::Timeouts& timeouts) {
+  settings.connect_time = timeouts.connect;
+  settings.head_time = timeouts.head;
+  settings.body_idle = timeouts.body_idle;
+  settings.patience.first_byte = timeouts.first_byte;
+  settings.patience.first_byte_max = timeouts.first_byte_max;
+  settings.answer_idle = timeouts.answer_idle;
+  settings.stream_idle = timeouts.stream_idle;
+  settings.tunnel_idle = timeouts.tunnel_idle;
+  settings.keep_alive = timeouts.keep_alive;
+  settings.upstream_idle = timeouts.upstream_idle;
+}
+
+// A proxied request needs two descriptors. Takes what the hard limit allows, and keeps the connections below it.
+void fit_descriptors(gateway::Settings& settings) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  constexpr rlim_t kOwn = 256;
+  const rlim_t usable = limit.rlim_cur > 2 * kOwn ? limit.rlim_cur - kOwn : limit.rlim_cur / 2;
+  settings.connections = std::min<std::size_t>(settings.connections, usable / 2 / settings.workers);
+}
+
+std::string page_of(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string text(std::istreambuf_iterator<char>(file), {});
+  if (!file || text.empty() || text.size() > kPageMax) {
+    std::fprintf(
+        stderr,
+        "nines gateway: the page for when nobody is ready cannot be used (missing, empty or more than 1 MiB): %s\n",
+        path.c_str());
+    return "";
+  }
+  return text;
+}
+
+gateway::AccessLogged logged_of(config::AccessLog log) {
+  switch (log) {
+    case config::AccessLog::kNone: return gateway::AccessLogged::kNone;
+    case config::AccessLog::kProblems: return gateway::AccessLogged::kProblems;
+    case config::AccessLog::kAll: return gateway::AccessLogged::kAll;
+  }
+  return gateway::AccessLogged::kProblems;
+}
+
+}  // namespace
+
+gateway::Settings settings_of(const config::Config& config, std::size_t threads) {
+  INVARIANT(threads > 0);
+  const config::Gateway& gateway = config.gateway;
+  gateway::Settings settings;
+  settings.workers = threads;
+  settings.routes = routes_of(config);
+  add_health(settings, config.replicas);
+  add_timeouts(settings, gateway.timeouts);
+  settings.admission.in_flight = static_cast<std::uint64_t>(gateway.in_flight);
+  settings.admission.queue = static_cast<std::size_t>(gateway.queue);
+  settings.admission.queue_time = gateway.queue_time;
+  settings.connections = static_cast<std::size_t>(gateway.connections);
+  settings.head.head_bytes = gateway.head;
+  settings.body_bytes = gateway.body;
+  settings.replay.repetitions = gateway.retries.most;
+  settings.retry_budget.share = gateway.retries.budget_percent / 100.0;
+  settings.cancel_upstream = gateway.cancel_upstream;
+  for (const config::Network& network : gateway.trusted_proxies)
+    INVARIANT(settings.trusted_proxies.add(network.ip, network.prefix));
+  return settings;
+}
+
+GatewayLanes::Options lanes_of(const config::Config& config, const GatewayPlaces& places) {
+  const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  GatewayLanes::Options options{
+      .settings = settings_of(config, static_cast<std::size_t>(config.gateway.threads.value_or(cores)))};
+  fit_descriptors(options.settings);
+  if (const auto& page = config.gateway.unavailable_page)
+    options.settings.unavailable_page = page_of(std::filesystem::path(places.folder) / *page);
+  if (!places.access_log.empty()) options.access_log = logged_of(config.gateway.access_log);
+  options.access_file = places.access_log;
+  return options;
+}
+
+}  // namespace nines::app

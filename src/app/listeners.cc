@@ -1,0 +1,24 @@
+#include "app/listeners.h"
+
+#include "net/address.h"
+#include "net/epoll_loop.h"
+
+namespace nines::app {
+
+Result<std::vector<Fd>> open_listeners(const config::Config& config) {
+  std::vector<Fd> listeners;
+  for (const config::Address& at : config.listen) {
+    const auto address = net::Address::parse(at.text());
+    if (!address) return failure(address.error());
+    auto listener = net::open_listener(*address);
+    if (!listener && listener.error().code() == Code::kExists) {
+      return failure(Code::kExists,
+                     at.text() + " is in use by another program; stop it, or choose another address (`listen:`)");
+    }
+    if (!listener) return failure(std::move(listener.error()));
+    listeners.push_back(std::move(*listener));
+  }
+  return listeners;
+}
+
+}  // namespace nines::app

@@ -1,0 +1,15 @@
+// The sockets that clients connect to.
+#pragma once
+
+#include <vector>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "config/config.h"
+
+namespace nines::app {
+
+// One for each address of `listen`. kExists: it is in use, said so that a person can mend it.
+Result<std::vector<Fd>> open_listeners(const config::Config& config);
+
+}  // namespace nines::app
