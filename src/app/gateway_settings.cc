@@ -19,7 +19,12 @@ constexpr std::size_t kPageMax = 1024 * 1024;
 gateway::RouteTable routes_of(const config::Config& config) {
   std::vector<gateway::RouteRule> rules;
   for (const config::Route& route : config.routes) {
-    rules.push_back({.path = route.path, .replay_safe = route.replay == config::Replay::kSafe});
+    rules.push_back({.path = route.path,
+                     .replay_safe = route.replay == config::Replay::kSafe,
+                     .hash_header = route.hash_header.value_or(""),
+                     .first_byte = route.first_byte,
+                     .stream_idle = route.stream_idle,
+                     .body_bytes = route.body});
   }
   return gateway::RouteTable(std::move(rules));
 }
@@ -111,6 +116,7 @@ gateway::Settings settings_of(const config::Config& config, std::size_t threads)
   settings.body_bytes = gateway.body;
   settings.replay.repetitions = gateway.retries.most;
   settings.retry_budget.share = gateway.retries.budget_percent / 100.0;
+  settings.slow_start.window = gateway.slow_start;
   settings.cancel_upstream = gateway.cancel_upstream;
   for (const config::Network& network : gateway.trusted_proxies)
     INVARIANT(settings.trusted_proxies.add(network.ip, network.prefix));

@@ -46,6 +46,7 @@ TEST_CASE("gateway settings: every key arrives where it belongs") {
       {"timeouts", "{upstream_idle: 8s}", [](const Settings& s) { return s.upstream_idle == 8s; }},
       {"retries", "{most: 1}", [](const Settings& s) { return s.replay.repetitions == 1; }},
       {"retries", "{budget: 50%}", [](const Settings& s) { return s.retry_budget.share == 0.5; }},
+      {"slow_start", "30s", [](const Settings& s) { return s.slow_start.window == 30s; }},
       {"cancel_upstream", "false", [](const Settings& s) { return !s.cancel_upstream; }},
       {"trusted_proxies", "[10.0.0.0/8]", [](const Settings& s) { return s.trusted_proxies.contain("10.1.2.3"); }},
   };
@@ -78,6 +79,7 @@ TEST_CASE("gateway settings: the defaults of the configuration are those of the 
   CHECK(ours.upstream_idle == theirs.upstream_idle);
   CHECK(ours.replay.repetitions == theirs.replay.repetitions);
   CHECK(ours.retry_budget.share == theirs.retry_budget.share);
+  CHECK(ours.slow_start.window == theirs.slow_start.window);
   CHECK(ours.cancel_upstream == theirs.cancel_upstream);
   CHECK(ours.health.interval == theirs.health.interval);
   CHECK(ours.health.rise == theirs.health.rise);
@@ -92,7 +94,8 @@ TEST_CASE("gateway settings: health checks, canary and routes") {
       "  command: 'serve {port}'\n"
       "  health: {path: /up, interval: 300ms, timeout: 2s, rise: 4, fall: 5}\n"
       "  canary: {post: /x, text: hello, expect: {pointer: /a, equals: 1}, timeout: 3s, stall: 40s}\n"
-      "routes: [{path: /safe, replay: safe}]\n",
+      "routes: [{path: /safe, replay: safe}, {path: /slow, first_byte: 5m, stream_idle: 1m, body: 1KiB}, {path: /hash, "
+      "hash: {header: X-Id}}]\n",
       3);
   CHECK(s.workers == 3);
   CHECK(s.health_path == "/up");
@@ -115,6 +118,14 @@ TEST_CASE("gateway settings: health checks, canary and routes") {
   CHECK(gateway::check_canary(*s.canary));
   CHECK(s.routes.match("/safe/x").replay_safe);
   CHECK_FALSE(s.routes.match("/other").replay_safe);
+  CHECK(s.routes.match("/hash").hash_header == "X-Id");
+  CHECK(s.routes.match("/other").hash_header.empty());
+  CHECK(s.routes.match("/slow").first_byte == 5min);
+  CHECK(s.routes.match("/slow").stream_idle == 1min);
+  CHECK(s.routes.match("/slow").body_bytes == 1024);
+  CHECK_FALSE(s.routes.match("/other").first_byte);
+  CHECK_FALSE(s.routes.match("/other").stream_idle);
+  CHECK_FALSE(s.routes.match("/other").body_bytes);
 }
 
 TEST_CASE("gateway settings: what this machine and its files add") {

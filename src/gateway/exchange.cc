@@ -18,6 +18,28 @@ void write_hex(std::string& out, std::uint64_t number) {
   out.append(text.data(), text.size());
 }
 
+// The client's leaving cancels the work done for it, in whatever state that is.
+struct Watch {
+  Watch(net::Stream& c, CancelScope& scope) : client(c) { client.cancel_on_close(&scope); }
+  Watch(const Watch&) = delete;
+  Watch& operator=(const Watch&) = delete;
+  ~Watch() { client.cancel_on_close(nullptr); }
+  net::Stream& client;
+};
+
+PatienceLimits patience_of(const Settings& settings, const RouteRule& route) {
+  PatienceLimits patience = settings.patience;
+  patience.first_byte = route.first_byte.value_or(patience.first_byte);
+  patience.first_byte_max = std::max(patience.first_byte_max, patience.first_byte);
+  return patience;
+}
+
+// A person at a browser, rather than a program: those take JSON, or whatever comes.
+bool wants_html(const http::Head& request) {
+  const auto accept = request.find("accept");
+  return accept && accept->find("text/html") != std::string_view::npos;
+}
+
 void add_one(std::atomic<std::uint64_t>& counter) { counter.fetch_add(1, std::memory_order_relaxed); }
 
 }  // namespace
@@ -29,9 +51,11 @@ Exchange::Exchange(Shop& shop, net::Stream& client, http::MessageReader& reader,
       buffers_(buffers),
       request_(buffers.request),
       answer_(buffers.answer),
+      route_(shop.settings.routes.match(buffers.request.path())),
       begun_(shop.loop.now()),
       client_host_(client.peer().host()),
-      body_(shop.settings, shop.kept, client, reader, buffers.request, buffers.body),
+      body_(shop.settings, route_.body_bytes.value_or(shop.settings.body_bytes), shop.kept, client, reader,
+            buffers.request, buffers.body),
       replays_(shop.settings.replay, shop.retries) {
   const auto sent_id = request_.find("x-request-id");
   if (sent_id && is_sane_request_id(*sent_id)) {
@@ -54,14 +78,9 @@ Task<Exchange::Then> Exchange::answer() {
     if (body_.fault()->status == 408) timed_out(plane::Timeout::kRequestBody);
     co_return co_await refuse(*body_.fault());
   }
-  // The client's leaving cancels the work done for it, in whatever state that is.
-  struct Watch {
-    Watch(net::Stream& c, CancelScope& scope) : client(c) { client.cancel_on_close(&scope); }
-    ~Watch() { client.cancel_on_close(nullptr); }
-    net::Stream& client;
-  };
   client_left_.join(co_await current_scope());
-  const Watch watch(client_, client_left_);
+  std::optional<Watch> watch;
+  if (shop_.settings.cancel_upstream) watch.emplace(client_, client_left_);
   const Then then = co_await serve();
   shop_.upstreams.report(blame_);
   co_return then;
@@ -99,14 +118,12 @@ Task<Exchange::Then> Exchange::serve() {
 }
 
 bool Exchange::harmless_twice() const {
-  return is_idempotent(request_.method()) || shop_.settings.routes.match(request_.path()).replay_safe ||
-         request_.find("idempotency-key").has_value();
+  return is_idempotent(request_.method()) || route_.replay_safe || request_.find("idempotency-key").has_value();
 }
 
 // What decides which replica it belongs to, on a route where that matters.
 std::optional<std::uint64_t> Exchange::hash_key() const {
-  const RouteRule& rule = shop_.settings.routes.match(request_.path());
-  const auto value = rule.hash_header.empty() ? std::nullopt : request_.find(rule.hash_header);
+  const auto value = route_.hash_header.empty() ? std::nullopt : request_.find(route_.hash_header);
   return value ? std::optional(hash_of(*value)) : std::nullopt;
 }
 
@@ -115,6 +132,9 @@ Task<Admitted> Exchange::slot() {
   const Pick now = shop_.queue.waiting() == 0 ? pick() : Pick{.what = Pick::What::kFull};
   if (now.what == Pick::What::kSlot) co_return Admitted{.what = Admitted::What::kSlot, .slot = now.slot};
   const Share waiting(shop_.table, shop_.table.service.waiting, shop_.settings.epoch);
+  // While it waits, no replica has anything of it that could not be cancelled.
+  std::optional<Watch> watch;
+  if (!shop_.settings.cancel_upstream) watch.emplace(client_, client_left_);
   const Instant until = shop_.loop.now() + shop_.settings.admission.queue_time;
   const auto joins = buffers_.tried.empty() ? AdmissionQueue::Joins::kAtEnd : AdmissionQueue::Joins::kAhead;
   const AdmissionQueue::Picker picker = pick;
@@ -230,7 +250,11 @@ Task<Result<std::unique_ptr<UpstreamConnection>>> Exchange::connection_to(std::s
 Task<void> Exchange::send(Attempt& attempt, net::Stream& replica) {
   const auto length = body_.whole() ? std::optional<std::uint64_t>(body_.kept().size()) : std::nullopt;
   buffers_.head_text.clear();
-  write_upstream_head(buffers_.head_text, request_, {client_host_, buffers_.request_id}, length);
+  write_upstream_head(buffers_.head_text, request_,
+                      {.client = client_host_,
+                       .request_id = buffers_.request_id,
+                       .believed = hands_on_forwarded(client_host_, shop_.settings.trusted_proxies)},
+                      length);
 
   const bool chunked = !body_.whole() && request_.framing() == http::Framing::kChunked;
   const http::ChunkHead chunk(body_.kept().size());
@@ -269,7 +293,7 @@ void Exchange::whole_request_sent(Attempt& attempt, net::Stream& replica) {
   all_sent_ = true;
   sent_at_ = shop_.loop.now();
   if (answering_) return;
-  replica.read_deadline(sent_at_ + shop_.settings.patience.first_byte);
+  replica.read_deadline(sent_at_ + patience_of(shop_.settings, route_).first_byte);
   attempt.sent(harmless_twice() && body_.replayable());
 }
 
@@ -302,7 +326,8 @@ Task<Result<>> Exchange::receive_head(UpstreamConnection& upstream) {
 // The time for the first byte is over: may it take longer?
 bool Exchange::waits_on(const Error& error, net::Stream& replica) {
   if (error.code() != Code::kTimedOut) return false;
-  const Instant until = shop_.upstreams.first_byte_deadline(buffers_.attempts.back().slot, sent_at_);
+  const Instant until =
+      shop_.upstreams.first_byte_deadline(buffers_.attempts.back().slot, patience_of(shop_.settings, route_), sent_at_);
   if (until <= shop_.loop.now()) {
     timed_out(plane::Timeout::kFirstByte);
     return false;
@@ -371,8 +396,9 @@ BodyCoding Exchange::coding_for_client() const {
 Task<Exchange::Ended> Exchange::relay(Attempt& attempt, UpstreamConnection& upstream) {
   const Settings& s = shop_.settings;
   const BodyCoding coding = coding_for_client();
-  AnswerRelay relay({s.answer_idle, s.stream_idle}, client_, *upstream.stream, upstream.reader, answer_, coding,
-                    buffers_.early);
+  AnswerRelay relay({s.answer_idle, route_.stream_idle.value_or(s.stream_idle)},
+                    s.cancel_upstream ? ClientGone::kEnds : ClientGone::kReadsOut, client_, *upstream.stream,
+                    upstream.reader, answer_, coding, buffers_.early);
   while (true) {
     auto first = co_await relay.first().under(attempt.scope());
     if (first) break;
@@ -434,18 +460,36 @@ Task<Exchange::Then> Exchange::refuse(const Refusal& refusal) {
   if (cause_.empty()) cause_ = refusal.code;
   const bool keep =
       request_.keep_alive() && !shop_.connections.draining() && reader_.message_done() && refusal.status != 400;
-  http::Response answer = http::error_response(refusal.status, refusal.message, refusal.code);
-  answer.fields.emplace_back("X-Request-Id", buffers_.request_id);
-  if (refusal.retry_after_seconds > 0)
-    answer.fields.emplace_back("Retry-After", std::to_string(refusal.retry_after_seconds));
-  if (refusal.retry_is_useless) answer.fields.emplace_back("x-should-retry", "false");
-  const auto written = co_await http::send_answer(client_, answer,
+  const auto written = co_await http::send_answer(client_, response_of(refusal),
                                                   {.head_only = request_.method() == "HEAD",
                                                    .keep_alive = keep,
                                                    .old_client = request_.minor_version() == 0,
                                                    .write_idle = shop_.settings.answer_idle});
   if (!written) co_return Then::kGone;
   co_return keep ? Then::kAnother : Then::kClose;
+}
+
+http::Response Exchange::response_of(const Refusal& refusal) const {
+  http::Response answer = http::error_response(refusal.status, refusal.message, refusal.code);
+  const std::string& page = shop_.settings.unavailable_page;
+  if (refusal.status == 503 && !page.empty() && wants_html(request_)) {
+    answer.content_type = "text/html; charset=utf-8";
+    answer.body = page;
+  }
+  answer.fields.emplace_back("X-Request-Id", buffers_.request_id);
+  if (refusal.retry_after_seconds > 0)
+    answer.fields.emplace_back("Retry-After", std::to_string(refusal.retry_after_seconds));
+  if (refusal.retry_is_useless) answer.fields.emplace_back("x-should-retry", "false");
+  return answer;
+}
+
+std::string Exchange::forwarded_for() const {
+  std::string all;
+  for (std::size_t i = 0; i < request_.field_count(); ++i) {
+    const http::Field field = request_.field(i);
+    if (field.known == http::Name::kXForwardedFor) all += (all.empty() ? "" : ",") + std::string(field.value);
+  }
+  return all;
 }
 
 void Exchange::timed_out(plane::Timeout which) {
@@ -479,9 +523,11 @@ void Exchange::log() const {
   std::transform(buffers_.attempts.end() - static_cast<std::ptrdiff_t>(count), buffers_.attempts.end(),
                  attempts.begin(), named);
   const Duration total = shop_.loop.now() - begun_;
+  const Networks& trusted = shop_.settings.trusted_proxies;
+  const std::string client = trusted.empty() ? client_host_ : client_address(client_host_, forwarded_for(), trusted);
   shop_.log->add({.at = shop_.loop.wall_now() - total,
                   .id = buffers_.request_id,
-                  .client = client_host_,
+                  .client = client,
                   .method = request_.method(),
                   .target = request_.target(),
                   .status = status_,

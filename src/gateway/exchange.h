@@ -32,6 +32,7 @@
 #include "gateway/request_body.h"
 #include "gateway/settings.h"
 #include "gateway/upstreams.h"
+#include "http/answer.h"
 #include "http/connections.h"
 #include "http/head.h"
 #include "http/reader.h"
@@ -106,6 +107,8 @@ class Exchange {
   bool reusable(const UpstreamConnection& upstream) const;
   Refusal refusal_for(Replay verdict) const;
   Task<Then> refuse(const Refusal& refusal);
+  http::Response response_of(const Refusal& refusal) const;
+  std::string forwarded_for() const;
   void timed_out(plane::Timeout which);
   void count();
   void log() const;
@@ -116,6 +119,7 @@ class Exchange {
   Buffers& buffers_;
   const http::Head& request_;
   http::Head& answer_;
+  const RouteRule& route_;
   const Instant begun_;
 
   std::string client_host_;

@@ -27,12 +27,12 @@ void copy_fields(std::string& out, const http::Head& head, std::uint32_t ours) {
   }
 }
 
-// All lines of a field as one list, then `last`.
-void write_continued(std::string& out, std::string_view name, const http::Head& head, Name known,
+// All lines of a field as one list, if they are believed, then `last`.
+void write_continued(std::string& out, std::string_view name, const http::Head& head, Name known, bool believed,
                      std::initializer_list<std::string_view> last) {
   out += name;
   out += ": ";
-  for (std::size_t i = 0; head.has(known) && i < head.field_count(); ++i) {
+  for (std::size_t i = 0; believed && head.has(known) && i < head.field_count(); ++i) {
     const http::Field field = head.field(i);
     if (field.known != known || field.value.empty()) continue;
     out += field.value;
@@ -48,7 +48,7 @@ void write_forwarded(std::string& out, const http::Head& request, const Hop& hop
   const bool four = !six && !hop.client.empty() && hop.client.front() >= '0' && hop.client.front() <= '9';
   const std::string_view before = six ? "for=\"[" : "for=", after = six ? "]\"" : "";
   write_continued(
-      out, "Forwarded", request, Name::kForwarded,
+      out, "Forwarded", request, Name::kForwarded, hop.believed,
       {before, six || four ? hop.client : "unknown", after, ";host=\"", request.host(), "\";proto=", hop.proto});
 }
 
@@ -66,9 +66,12 @@ void write_upstream_head(std::string& out, const http::Head& request, const Hop&
   const bool hostless = !request.has(Name::kHost) && host.empty();  // HTTP/1.0 may leave it out
   http::write_field(out, "Host", hostless ? "localhost" : host);
   copy_fields(out, request, kOursInRequests);
-  write_continued(out, "X-Forwarded-For", request, Name::kXForwardedFor, {hop.client});
-  http::write_field(out, "X-Forwarded-Proto", request.find(Name::kXForwardedProto).value_or(hop.proto));
-  const std::string_view forwarded_host = request.find(Name::kXForwardedHost).value_or(host);
+  const auto said = [&](Name name, std::string_view otherwise) {
+    return hop.believed ? request.find(name).value_or(otherwise) : otherwise;
+  };
+  write_continued(out, "X-Forwarded-For", request, Name::kXForwardedFor, hop.believed, {hop.client});
+  http::write_field(out, "X-Forwarded-Proto", said(Name::kXForwardedProto, hop.proto));
+  const std::string_view forwarded_host = said(Name::kXForwardedHost, host);
   if (!forwarded_host.empty()) http::write_field(out, "X-Forwarded-Host", forwarded_host);
   if (request.has(Name::kForwarded)) write_forwarded(out, request, hop);
   http::write_field(out, "X-Request-Id", hop.request_id);

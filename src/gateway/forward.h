@@ -10,6 +10,9 @@
 //   Via                passed on, not added: it keeps some servers from compressing
 //   X-Request-Id       Hop::request_id
 //
+// Where it is known which proxies are to be believed, what anybody else says of those before it is left out
+// (Hop::believed).
+//
 // Fields that a server would mistake for these or for those that frame a message (`X_Forwarded_For`, see
 // http::Name::kDisguised) are left out of requests.
 #pragma once
@@ -27,6 +30,7 @@ struct Hop {
   std::string_view request_id;  // of this request, from the client if it was sane
   bool old_client = false;      // of HTTP/1.0: it has to be told that the connection stays
   std::string_view proto = "http";
+  bool believed = true;  // what the client says of those before it is handed on
 };
 
 // The head as the replica gets it. `body_length`: the whole body is known; nullopt: chunked if the request was.

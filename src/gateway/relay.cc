@@ -10,9 +10,10 @@ constexpr std::size_t kBeforeFirstEvent = 64 * 1024;
 
 }  // namespace
 
-AnswerRelay::AnswerRelay(RelayTimes times, net::Stream& client, net::Stream& replica, http::MessageReader& reader,
-                         const http::Head& answer, BodyCoding coding, std::string& early)
+AnswerRelay::AnswerRelay(RelayTimes times, ClientGone when_gone, net::Stream& client, net::Stream& replica,
+                         http::MessageReader& reader, const http::Head& answer, BodyCoding coding, std::string& early)
     : times_(times),
+      when_gone_(when_gone),
       client_(client),
       replica_(replica),
       reader_(reader),
@@ -45,7 +46,9 @@ bool AnswerRelay::take(std::string_view piece) {
   return now_.data_event;
 }
 
+// False: the client has gone, and with it the sense of going on.
 Task<bool> AnswerRelay::put_out(std::string_view head) {
+  if (gone_) co_return true;
   const bool last = reader_.message_done();
   // The replica has ended it so: what is left goes out as it is.
   const std::string_view left = last && events_ ? events_->rest() : std::string_view();
@@ -63,7 +66,8 @@ Task<bool> AnswerRelay::put_out(std::string_view head) {
   if (written) co_return true;
   error_ = written.error();
   client_.reset();
-  co_return false;
+  gone_ = when_gone_ == ClientGone::kReadsOut;
+  co_return gone_;
 }
 
 Task<AnswerRelay::Ended> AnswerRelay::rest(std::string_view head, CancelScope& reading,
@@ -79,10 +83,11 @@ Task<AnswerRelay::Ended> AnswerRelay::rest(std::string_view head, CancelScope& r
     if (nothing && !reader_.message_done()) continue;
     if (!co_await put_out({})) co_return Ended::kClientLeft;
   }
-  co_return Ended::kWhole;
+  co_return gone_ ? Ended::kClientLeft : Ended::kWhole;
 }
 
 Task<AnswerRelay::Ended> AnswerRelay::break_off(Error why) {
+  if (gone_) co_return Ended::kClientLeft;
   error_ = std::move(why);
   const CancelScope* const scope = co_await current_scope();
   const bool client_left = scope != nullptr && scope->cancelled();

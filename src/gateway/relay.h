@@ -33,11 +33,17 @@ struct RelayTimes {
   Duration stream_idle;  // between two data events of a stream
 };
 
+// What becomes of the rest of an answer when its client has gone.
+enum class ClientGone : std::uint8_t {
+  kEnds,      // nobody reads it, and the replica may stop making it
+  kReadsOut,  // it is read to its end and thrown away: there are servers that crash when they are not
+};
+
 class AnswerRelay {
  public:
   // All of them outlive the relay. `answer` is what the replica has said; `early` is empty, and its memory to use.
-  AnswerRelay(RelayTimes times, net::Stream& client, net::Stream& replica, http::MessageReader& reader,
-              const http::Head& answer, BodyCoding coding, std::string& early);
+  AnswerRelay(RelayTimes times, ClientGone when_gone, net::Stream& client, net::Stream& replica,
+              http::MessageReader& reader, const http::Head& answer, BodyCoding coding, std::string& early);
 
   bool is_event_stream() const { return events_.has_value(); }
 
@@ -63,6 +69,8 @@ class AnswerRelay {
   Task<Ended> break_off(Error why);
 
   RelayTimes times_;
+  const ClientGone when_gone_;
+  bool gone_ = false;  // the client has, and the answer is read out
   net::Stream& client_;
   net::Stream& replica_;
   http::MessageReader& reader_;

@@ -2,12 +2,12 @@
 
 namespace nines::gateway {
 
-RequestBody::RequestBody(const Settings& settings, KeptBytes& sum, net::Stream& client, http::MessageReader& reader,
-                         const http::Head& request, std::string& kept)
-    : settings_(settings), sum_(sum), client_(client), reader_(reader), request_(request), kept_(kept) {}
+RequestBody::RequestBody(const Settings& settings, std::size_t most, KeptBytes& sum, net::Stream& client,
+                         http::MessageReader& reader, const http::Head& request, std::string& kept)
+    : settings_(settings), most_(most), sum_(sum), client_(client), reader_(reader), request_(request), kept_(kept) {}
 
 Task<bool> RequestBody::keep() {
-  if (request_.framing() == http::Framing::kLength && request_.content_length() > settings_.body_bytes) {
+  if (request_.framing() == http::Framing::kLength && request_.content_length() > most_) {
     fault_ = too_large();
     co_return false;
   }
@@ -42,7 +42,7 @@ Task<Result<std::string_view>> RequestBody::next() {
   }
   handed_on_ = handed_on_ || !piece->empty();
   passed_ += piece->size();
-  if (kept_.size() + passed_ > settings_.body_bytes) {
+  if (kept_.size() + passed_ > most_) {
     fault_ = too_large();
     co_return failure(Code::kLimit, fault_->message);
   }
@@ -56,7 +56,7 @@ Refusal RequestBody::refusal_of(const Error& error) const {
 }
 
 Refusal RequestBody::too_large() const {
-  return {413, "body_too_large", "the body may have " + std::to_string(settings_.body_bytes) + " bytes"};
+  return {413, "body_too_large", "the body may have " + std::to_string(most_) + " bytes"};
 }
 
 }  // namespace nines::gateway

@@ -29,9 +29,9 @@ struct KeptBytes {
 
 class RequestBody {
  public:
-  // All of them outlive the body; `kept` is empty, and its memory to use.
-  RequestBody(const Settings& settings, KeptBytes& sum, net::Stream& client, http::MessageReader& reader,
-              const http::Head& request, std::string& kept);
+  // All of them outlive the body; `kept` is empty, and its memory to use. `most`: bytes that it may have.
+  RequestBody(const Settings& settings, std::size_t most, KeptBytes& sum, net::Stream& client,
+              http::MessageReader& reader, const http::Head& request, std::string& kept);
   RequestBody(const RequestBody&) = delete;
   RequestBody& operator=(const RequestBody&) = delete;
   ~RequestBody() { sum_.now -= kept_.size(); }
@@ -57,6 +57,7 @@ class RequestBody {
   Refusal too_large() const;
 
   const Settings& settings_;
+  const std::size_t most_;
   KeptBytes& sum_;
   net::Stream& client_;
   http::MessageReader& reader_;

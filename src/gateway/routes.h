@@ -3,9 +3,13 @@
 // Pure and immutable after construction.
 #pragma once
 
+#include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "base/time.h"
 
 namespace nines::gateway {
 
@@ -14,6 +18,9 @@ struct RouteRule {
   bool replay_safe = false;  // sending a request twice does no more than sending it once
   // Requests with the same value of this field go to the same replica, if it has room; empty: any replica will do.
   std::string hash_header{};
+  // In place of what Settings says.
+  std::optional<Duration> first_byte{}, stream_idle{};
+  std::optional<std::size_t> body_bytes{};
 };
 
 class RouteTable {

@@ -250,10 +250,9 @@ Pick Upstreams::pick(std::span<const std::uint64_t> tried, std::optional<std::ui
   return {Pick::What::kSlot, candidates_[*chosen].slot};
 }
 
-Instant Upstreams::first_byte_deadline(std::size_t slot, Instant sent_at) const {
+Instant Upstreams::first_byte_deadline(std::size_t slot, const PatienceLimits& patience, Instant sent_at) const {
   const auto& passed = table_.observed[slot].passed_ns;
-  return gateway::first_byte_deadline(settings_.patience, sent_at,
-                                      Instant{Duration(passed.load(std::memory_order_relaxed))});
+  return gateway::first_byte_deadline(patience, sent_at, Instant{Duration(passed.load(std::memory_order_relaxed))});
 }
 
 void Upstreams::report(const Blame& blame) {

@@ -109,7 +109,7 @@ class Upstreams {
   void report(const Blame& blame);
 
   // Until when to wait for the first byte of a request that was sent at `sent_at`, as far as is known now.
-  Instant first_byte_deadline(std::size_t slot, Instant sent_at) const;
+  Instant first_byte_deadline(std::size_t slot, const PatienceLimits& patience, Instant sent_at) const;
 
   // An idle connection that is known to be alive, or null.
   std::unique_ptr<UpstreamConnection> take(std::size_t slot);
