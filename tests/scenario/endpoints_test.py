@@ -1,6 +1,5 @@
 """Servers that run elsewhere: `nines gateway` alone in front of them, and `nines up` with `endpoints:`."""
 import json
-import pathlib
 import signal
 import socket
 import subprocess
@@ -14,13 +13,15 @@ from survival import settled
 class Backend:
     """A server that nines neither starts nor stops."""
 
-    def __init__(self, port=None):
-        self.port = port or harness.free_port()
+    def __init__(self, delay=0.02):
+        self.port = harness.free_port()
+        self.delay = delay
         self.address = f"127.0.0.1:{self.port}"
         self.start()
 
     def start(self):
-        self.process = subprocess.Popen([harness.PYTHON, harness.SLOW_SERVER, str(self.port)], stdin=subprocess.DEVNULL)
+        self.process = subprocess.Popen([harness.PYTHON, harness.SLOW_SERVER, str(self.port), "--delay", str(self.delay)],
+                                        stdin=subprocess.DEVNULL)
         harness.wait_for(lambda: harness.http(self.address, "/health")[0] == 200, 20, "the server there")
 
     def kill(self):
@@ -83,24 +84,20 @@ class GatewayAlone(Elsewhere):
     def test_sigterm_lets_a_request_be_answered_and_takes_no_new_one(self):
         for number in (signal.SIGTERM, signal.SIGINT):
             with self.subTest(signal=number):
-                backend = Backend()
+                backend = Backend(delay=2)
                 self.addCleanup(backend.kill)
-                service = self.service([backend])
+                at = f"127.0.0.1:{harness.free_port()}"
+                service = self.service([backend], f"dashboard: {at}\n")
                 gateway = self.gateway(service)
-                backend.process.send_signal(signal.SIGSTOP)
                 request = harness.Request(service.url, "/slow")
-                harness.wait_for(lambda: self.connections(backend) > 1, 20, "the request at the server")
+                in_flight = 'nines_replica_in_flight{replica="far-1"} 1\n'
+                harness.wait_for(lambda: in_flight in harness.http(at, "/metrics")[2].decode(), 20,
+                                 "the request at the server")
                 gateway.send_signal(number)
                 harness.wait_for(lambda: self.refuses(service), 20, "new connections refused")
-                backend.process.send_signal(signal.SIGCONT)
+                self.assertFalse(request.done())
                 self.assertEqual(request.answer()[0], 200)
                 self.assertEqual(gateway.wait(timeout=60), 0)
-
-    def connections(self, backend):
-        """Those that are open to it, of which the last is seen while it is stopped."""
-        port = f":{backend.port:04X}"
-        lines = pathlib.Path("/proc/net/tcp").read_text().splitlines()
-        return sum(1 for line in lines if line.split()[1].endswith(port) and line.split()[3] == "01")
 
     def refuses(self, service):
         host, port = service.url.removeprefix("http://").split(":")

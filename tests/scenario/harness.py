@@ -140,6 +140,9 @@ class Request(threading.Thread):
         except Exception as error:  # for whoever waits for the answer
             self._answer = error
 
+    def done(self):
+        return not self.is_alive()
+
     def answer(self):
         """Waits for it: (status, headers, body)."""
         self.join()
