@@ -20,8 +20,9 @@ std::uint64_t seed() {
 
 GatewayLanes::GatewayLanes(plane::Table& table, Options options)
     : table_(table), settings_(std::move(options.settings)), verdict_changed_(std::move(options.verdict_changed)) {
-  access_ = std::make_unique<AccessWriter>(options.access_log, SharedLog::Options{.path = options.access_file},
-                                           settings_.workers);
+  access_ = std::make_unique<AccessWriter>(
+      options.access_log, SharedLog::Options{.path = options.access_file}, settings_.workers,
+      [this](std::uint64_t lines) { table_.service.access_lines_dropped.fetch_add(lines, std::memory_order_relaxed); });
   for (std::size_t i = 0; i < settings_.workers; ++i) {
     lanes_.push_back(std::make_unique<Lane>());
     Lane& lane = *lanes_.back();

@@ -68,6 +68,7 @@ void describe(Table& table) {
   add("service.streams", offsetof(Table, service.streams), 1);
   add("service.streams_interrupted", offsetof(Table, service.streams_interrupted), 1);
   add("service.upgrades", offsetof(Table, service.upgrades), 1);
+  add("service.access_lines_dropped", offsetof(Table, service.access_lines_dropped), 1);
   add("service.timeouts", offsetof(Table, service.timeouts), kTimeouts);
   add("service.latency", offsetof(Table, service.latency), kLatencyBuckets);
   table.header.fields_offset = offsetof(Table, fields);

@@ -144,6 +144,7 @@ struct ServiceCounters {
   std::atomic<std::uint64_t> streams = 0;               // answers that were event streams
   std::atomic<std::uint64_t> streams_interrupted = 0;   // of these: broke off
   std::atomic<std::uint64_t> upgrades = 0;              // connections that became tunnels
+  std::atomic<std::uint64_t> access_lines_dropped = 0;  // of the access log: there was no room for them
   std::atomic<std::uint64_t> timeouts[kTimeouts] = {};  // by Timeout
   Gauge waiting = {};                                   // requests in the admission queue
   Gauge connections = {};                               // open now

@@ -155,6 +155,8 @@ void write_gateway(Exposition& out, const View& view) {
   out.counter("nines_streams_total", "Answers that were event streams.", gateway.streams);
   out.counter("nines_streams_interrupted_total", "Event streams that broke off.", gateway.streams_interrupted);
   out.counter("nines_tunnels_total", "Connections that were upgraded and became tunnels.", gateway.upgrades);
+  out.counter("nines_access_lines_dropped_total", "Lines of the access log for which there was no room.",
+              gateway.access_lines_dropped);
   out.family("nines_timeouts_total", "counter", "Time limits of the data path that were reached, by limit.");
   for (std::size_t i = 0; i < gateway.timeouts.size(); ++i)
     out.sample({{"timeout", std::string(plane::name_of(static_cast<plane::Timeout>(i)))}}, gateway.timeouts[i]);

@@ -157,6 +157,7 @@ TEST_CASE("metrics: everything, once, in the format") {
   service.streams = 15;
   service.streams_interrupted = 16;
   service.upgrades = 17;
+  service.access_lines_dropped = 18;
   for (std::size_t i = 0; i < plane::kTimeouts; ++i) service.timeouts[i] = 20 + i;
   world.table->header.panic = 1;
   world.table->observed[2].errors = 5;
@@ -180,6 +181,7 @@ TEST_CASE("metrics: everything, once, in the format") {
   CHECK(checked.value("nines_requests_rejected_total", "reason=\"queue_time\"") == 12);
   CHECK(checked.value("nines_replays_denied_total") == 13);
   CHECK(checked.value("nines_replays_after_exit_total") == 14);
+  CHECK(checked.value("nines_access_lines_dropped_total") == 18);
   CHECK(checked.value("nines_streams_total") == 15);
   CHECK(checked.value("nines_streams_interrupted_total") == 16);
   CHECK(checked.value("nines_tunnels_total") == 17);

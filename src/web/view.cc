@@ -212,6 +212,7 @@ void Viewer::add_gateway() {
                    .streams = counters.streams,
                    .streams_interrupted = counters.streams_interrupted,
                    .upgrades = counters.upgrades,
+                   .access_lines_dropped = counters.access_lines_dropped,
                    .panic = table_.header.panic != 0,
                    // Not by the gateway's part: while one replaces another it may be the other one that serves.
                    .serving = alive(table_.header.gateway_serving, 0),

@@ -96,7 +96,7 @@ struct GatewayView {
   std::uint64_t requests = 0, errors = 0, client_errors = 0, replayed = 0, abandoned = 0, unroutable = 0;
   std::uint64_t connections_refused = 0, connections = 0, waiting = 0;
   std::uint64_t rejected_queue_full = 0, rejected_queue_time = 0, retries_denied = 0, replays_after_exit = 0;
-  std::uint64_t streams = 0, streams_interrupted = 0, upgrades = 0;
+  std::uint64_t streams = 0, streams_interrupted = 0, upgrades = 0, access_lines_dropped = 0;
   std::array<std::uint64_t, plane::kTimeouts> timeouts{};  // by plane::Timeout
   bool panic = false;                                      // it ignores ejections
   bool serving = false;                                    // it accepts connections
