@@ -96,7 +96,7 @@ Config read_file(const Node& root, std::vector<Problem>& problems) {
   file.read("service", config.service, checked_by(check_service_name));
   file.read("objective", config.objective, parse_objective);
   read_listen(file, config.listen);
-  read_replicas(file, config.replicas);
+  read_replicas(file, config.listen, config.replicas);
   read_routes(file, config.routes);
   read_gateway(file, config.gateway);
   read_data(file, config.data);

@@ -362,6 +362,7 @@ TEST_CASE("config: endpoints elsewhere") {
   CHECK(config.replicas.count == 2);
   CHECK(config.replicas.command.empty());
   CHECK((good(to_yaml(config)) == config));
+  CHECK(good("listen: :80\n" + endpoints("[\"10.0.0.5:80\"]")).replicas.endpoints.size() == 1);
   CHECK(good(endpoints("[\"localhost:80\"]")).replicas.endpoints[0].at.ip == "127.0.0.1");
 
   const Claim claims[] = {
@@ -379,6 +380,10 @@ TEST_CASE("config: endpoints elsewhere") {
        "1:24 replicas.endpoints: \"10.0.0.256\" is not an IP address; write the IP address and the port"},
       {"twice", endpoints("[\"10.0.0.5:80\", {address: \"10.0.0.5:80\"}]"),
        "1:49 replicas.endpoints: \"10.0.0.5:80\" is named already"},
+      {"nines itself", endpoints("[\"127.0.0.1:8000\"]"),
+       "1:24 replicas.endpoints: \"127.0.0.1:8000\" is where nines itself listens"},
+      {"nines itself, by every address", "listen: :80\n" + endpoints("[\"127.0.0.2:80\"]"),
+       "2:24 replicas.endpoints: \"127.0.0.2:80\" is where nines itself listens"},
       {"no address", endpoints("[{weight: 5}]"), "1:24 this endpoint has no address"},
       {"a typo", endpoints("[{adress: \"10.0.0.5:80\", address: \"10.0.0.5:80\"}]"),
        "1:25 unknown key \"adress\"; did you mean \"address\"?"},

@@ -178,7 +178,18 @@ void read_canary(Section& replicas, std::optional<Canary>& field) {
   field = std::move(canary);
 }
 
-void read_endpoint(Section& replicas, const Node& node, std::vector<Endpoint>& endpoints) {
+// A request there would come back to us, again and again.
+bool is_ourselves(const Address& endpoint, const std::vector<Address>& listen) {
+  const bool loopback = endpoint.ip.starts_with("127.") || endpoint.ip == "::1";
+  return std::ranges::any_of(listen, [&](const Address& ours) {
+    const bool everything = ours.ip == "0.0.0.0" || ours.ip == "::";
+    return ours.port == endpoint.port && ours.is_ipv6() == endpoint.is_ipv6() &&
+           (ours.ip == endpoint.ip || (everything && loopback));
+  });
+}
+
+void read_endpoint(Section& replicas, const Node& node, const std::vector<Address>& listen,
+                   std::vector<Endpoint>& endpoints) {
   const std::string what = replicas.dotted("endpoints");
   Endpoint endpoint;
   Position at = node.at;
@@ -194,12 +205,15 @@ void read_endpoint(Section& replicas, const Node& node, std::vector<Endpoint>& e
     replicas.read_node(node, what, endpoint.at, parse_endpoint);
   }
   if (endpoint.at.port == 0) return;
+  if (is_ourselves(endpoint.at, listen))
+    return replicas.complain(
+        at, what, {quoted(endpoint.at.text()) + " is where nines itself listens", "name a server behind it"});
   if (std::ranges::find(endpoints, endpoint.at, &Endpoint::at) != endpoints.end())
     return replicas.complain(at, what, {quoted(endpoint.at.text()) + " is named already", "remove one"});
   endpoints.push_back(std::move(endpoint));
 }
 
-void read_endpoints(Section& replicas, std::vector<Endpoint>& endpoints) {
+void read_endpoints(Section& replicas, const std::vector<Address>& listen, std::vector<Endpoint>& endpoints) {
   const Node* const node = replicas.value("endpoints");
   if (node == nullptr) return;
   const std::string what = replicas.dotted("endpoints");
@@ -209,7 +223,7 @@ void read_endpoints(Section& replicas, std::vector<Endpoint>& endpoints) {
     return replicas.complain(node->at,
                              {what + " is an empty list", "name a server: " + std::string(kEndpointsExample)});
   if (replicas.too_many(*node, what, node->items.size(), bounds::kEndpoints)) return;
-  for (const Node* const item : node->items) read_endpoint(replicas, *item, endpoints);
+  for (const Node* const item : node->items) read_endpoint(replicas, *item, listen, endpoints);
 }
 
 // What is about processes says nothing about servers elsewhere: better refused than ignored.
@@ -236,7 +250,7 @@ void check_kind(Section& replicas) {
 
 }  // namespace
 
-void read_replicas(Section& file, Replicas& replicas) {
+void read_replicas(Section& file, const std::vector<Address>& listen, Replicas& replicas) {
   auto section = file.section("replicas", kReplicasKeys);
   if (!section) {
     if (!file.has("replicas")) {
@@ -248,7 +262,7 @@ void read_replicas(Section& file, Replicas& replicas) {
   check_kind(*section);
   section->read("count", replicas.count, bounds::kCount);
   read_command(*section, replicas.command);
-  read_endpoints(*section, replicas.endpoints);
+  read_endpoints(*section, listen, replicas.endpoints);
   if (section->has("endpoints")) {
     refuse_beside_endpoints(*section);
     replicas.count = static_cast<int>(replicas.endpoints.size());

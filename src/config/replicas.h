@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string_view>
+#include <vector>
 
 #include "config/config.h"
 #include "config/reader.h"
@@ -10,6 +11,7 @@ namespace nines::config {
 
 inline constexpr std::string_view kCommandExample = "command: [my-server, --port, \"{port}\"]";
 
-void read_replicas(Section& file, Replicas& replicas);
+// `listen`: no endpoint may be one of these.
+void read_replicas(Section& file, const std::vector<Address>& listen, Replicas& replicas);
 
 }  // namespace nines::config

@@ -235,7 +235,7 @@ void add_endpoints(Random& random, Config& config) {
   replicas = {.health = replicas.health, .canary = replicas.canary};
   constexpr std::string_view kIps[] = {"127.0.0.1", "10.1.2.3", "::1", "2001:db8::7"};
   for (std::uint32_t n = 1 + random.below(5); n > 0; --n)
-    replicas.endpoints.push_back({.at = {pick(random, kIps), static_cast<std::uint16_t>(n)},
+    replicas.endpoints.push_back({.at = {pick(random, kIps), static_cast<std::uint16_t>(65'100 + n)},
                                   .weight = any(random, bounds::kWeight),
                                   .tier = any(random, bounds::kTier)});
   replicas.count = static_cast<int>(replicas.endpoints.size());
