@@ -84,6 +84,7 @@ class Exchange {
   Task<Admitted> slot();
   Refusal no_slot(const Admitted& admitted);
   Task<Ended> attempt(std::size_t slot);
+  Task<void> learn_of_exit(const Attempt& attempt);
   Ended judge(Attempt& attempt, Ended ended);
   Task<Ended> talk(Attempt& attempt);
   Task<Result<std::unique_ptr<UpstreamConnection>>> connection_to(std::size_t slot);

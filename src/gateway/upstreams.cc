@@ -105,6 +105,8 @@ void Attempt::blame(Failure failure) {
 
 void Attempt::progress() { raise(observed().progress_ns, upstreams_.loop_.now()); }
 
+bool Attempt::is_supervised() const { return upstreams_.replicas_[slot_].route.pid != 0; }
+
 bool Attempt::replica_gone() const {
   const plane::Route& route = upstreams_.replicas_[slot_].route;
   return route.incarnation != incarnation_ || route.wanted == Wanted::kAbsent;

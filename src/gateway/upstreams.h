@@ -68,6 +68,8 @@ class Attempt final : public ListLink {
   void sent(bool movable);
   // A byte came from the replica.
   void progress();
+  // It was sent to a process of ours, whose end the supervisor sees.
+  bool is_supervised() const;
   // The supervisor has seen the end of the process it was sent to.
   bool replica_gone() const;
   // It was cancelled because the replica hangs; says how that was found out ("it hung: no byte for 812 ms and …").
