@@ -232,7 +232,7 @@ class OpenAi(unittest.TestCase):
         self.assertEqual([generation["retry"] for generation in self.generations(service)], [0, 1])
 
     def test_a_client_comes_back_after_nines_has_refused_it_for_want_of_a_replica(self):
-        service, client = self.start(count=1)
+        service, client = self.start(count=1, extra="gateway: {queue_time: 500ms}\n")
         service.nines("stop", "ai-1", status=0)
         service.wait_state("ai-1", "stopped")
         client.call("refused")
