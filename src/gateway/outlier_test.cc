@@ -205,12 +205,17 @@ TEST_CASE("outlier: the pause doubles with each relapse, up to a bound, and time
     std::uint32_t ejections;
   };
   const Row rows[] = {
-      {"the first", 0, 0s, 10s, 1},      {"a relapse at once", 1, 0s, 20s, 2},
-      {"the second", 2, 0s, 40s, 3},     {"the fifth", 5, 0s, 300s, 6},
-      {"any more", 40, 0s, 300s, 41},    {"not yet forgiven", 1, 59s, 20s, 2},
-      {"forgiven", 1, 60s, 10s, 1},      {"one of three forgiven", 3, 60s, 40s, 3},
+      {"the first", 0, 0s, 10s, 1},
+      {"a relapse at once", 1, 0s, 20s, 2},
+      {"the second", 2, 0s, 40s, 3},
+      {"the fifth", 5, 0s, 300s, 6},
+      {"any more", 40, 0s, 300s, 41},
+      {"not yet forgiven", 1, 59s, 20s, 2},
+      {"forgiven", 1, 60s, 10s, 1},
+      {"one of three forgiven", 3, 60s, 40s, 3},
       {"and some time beyond", 1, 120s, 10s, 1},
-      {"two of three", 3, 179s, 20s, 2}, {"all of them", 3, 180s, 10s, 1},
+      {"two of three", 3, 179s, 20s, 2},
+      {"all of them", 3, 180s, 10s, 1},
       {"long ago", 3, 24h, 10s, 1},
   };
   for (const Row& row : rows) {

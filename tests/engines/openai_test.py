@@ -273,8 +273,12 @@ class OpenAi(unittest.TestCase):
         def all_left():
             for replica in replicas:
                 left.update(ask(replica, "/stats")["left"])
-            return left.keys() >= set(names)
-        harness.wait_for(all_left, DEADLINE, "the replicas have seen them leave")
+            all_left.missing = set(names) - left.keys()
+            return not all_left.missing
+        try:
+            harness.wait_for(all_left, DEADLINE, "the replicas have seen them leave")
+        except AssertionError as late:
+            raise AssertionError(f"{late}; not seen: {all_left.missing}") from None
         late = {name: left[name] - client.aborted[name] for name in names}
         self.assertLess(max(late.values()), 1, late)
         print(f"seen to leave within {max(late.values()) * 1000:.0f} ms of the abort", file=sys.stderr)
