@@ -11,7 +11,7 @@ namespace {
 gateway::Settings settings() {
   gateway::Settings settings;
   settings.routes = gateway::RouteTable({{.path = "/safe", .replay_safe = true}});
-  settings.head_time = settings.body_idle = settings.first_byte = settings.keep_alive = 2s;
+  settings.head_time = settings.body_idle = settings.patience.first_byte = settings.keep_alive = 2s;
   settings.body_bytes = 1 << 20;
   return settings;
 }

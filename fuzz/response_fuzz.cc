@@ -18,7 +18,7 @@ struct Case {
 gateway::Settings settings() {
   gateway::Settings settings;
   settings.routes = gateway::RouteTable({{.path = "/", .replay_safe = true}});
-  settings.first_byte = settings.answer_idle = 2s;
+  settings.patience.first_byte = settings.patience.first_byte_max = settings.answer_idle = 2s;
   settings.wait_for_replica = 100ms;
   return settings;
 }

@@ -1,8 +1,6 @@
 // A gateway worker in simulated time between a client and one replica, both of which the fuzz target plays.
 #pragma once
 
-#include <cstdio>
-#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,16 +8,9 @@
 #include "gateway/worker.h"
 #include "net/memory_loop.h"
 #include "plane/plane.h"
+#include "report.h"
 
 namespace nines::fuzz {
-
-// Ends the program, which is how libFuzzer learns of a finding.
-[[noreturn]] inline void report(const std::string& what, const std::string& bytes) {
-  std::fprintf(stderr, "FINDING: %s\n--- %zu bytes\n", what.c_str(), bytes.size());
-  std::fwrite(bytes.data(), 1, bytes.size(), stderr);
-  std::fputs("\n---\n", stderr);
-  std::abort();
-}
 
 // What was read until the end, and whether that was a clean one.
 struct Heard {

@@ -11,6 +11,7 @@ constexpr std::size_t kKept = 64;
 struct Pool {
   Pool() { free.reserve(kKept); }
   std::vector<std::unique_ptr<char[]>> free;
+  std::size_t taken = 0;
 };
 
 Pool& pool() {
@@ -22,6 +23,7 @@ Pool& pool() {
 
 Buffer Buffer::take() {
   Buffer buffer;
+  ++pool().taken;
   auto& free = pool().free;
   if (free.empty()) {
     buffer.bytes_ = std::make_unique_for_overwrite<char[]>(kBytes);
@@ -32,8 +34,11 @@ Buffer Buffer::take() {
   return buffer;
 }
 
+std::size_t Buffer::taken() { return pool().taken; }
+
 void Buffer::release() {
   if (!bytes_) return;
+  --pool().taken;
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
   bytes_.reset();  // so that use after release is seen

@@ -1,5 +1,5 @@
-// Read buffers, kept for reuse by each thread: a connection has one only while something is being read, and takes and
-// gives it back with every request.
+// Read buffers, kept for reuse by each thread: a connection has one only from when something has come until that has
+// been dealt with.
 #pragma once
 
 #include <cstddef>
@@ -14,6 +14,7 @@ class Buffer {
 
   Buffer() = default;  // none
   static Buffer take();
+  static std::size_t taken();  // and not released yet, on this thread
   Buffer(Buffer&&) noexcept = default;
   Buffer& operator=(Buffer&& other) noexcept {
     release();

@@ -62,7 +62,12 @@ std::string_view MessageReader::State::next_piece() {
   return {};
 }
 
+// Whoever waits holds no buffer: of ten thousand streams a few have something to say at a time.
 Task<Result<bool>> MessageReader::State::fill() {
+  if (!stream.may_have_input()) {
+    buffer.release();
+    if (auto ready = co_await stream.readable(); !ready) co_return failure(std::move(ready.error()));
+  }
   if (!buffer) buffer = Buffer::take();
   begin = end = 0;
   const auto n = co_await stream.read(std::span(buffer.data(), Buffer::kBytes));

@@ -7,6 +7,7 @@
 #include <doctest/doctest.h>
 
 #include "base/random.h"
+#include "http/buffer_pool.h"
 #include "http/writer.h"
 #include "net/epoll_loop.h"
 #include "net/memory_loop.h"
@@ -427,6 +428,30 @@ Task<void> gives_the_rest(Loop& loop) {
   CHECK(reader.take_rest().empty());
 }
 TEST_CASE("reader: what follows a switch of protocols is handed over as it came") { over_both(gives_the_rest); }
+
+Task<void> holds_no_buffer(Loop& loop) {
+  const Ends ends = co_await connect_ends(loop);
+  MessageReader reader(*ends.server, Side::kResponses);
+  Head head;
+  CHECK(co_await ends.client->write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"));
+  CHECK(co_await reader.head(head) == true);
+  CHECK(co_await reader.body() == "abc");
+  CHECK(Buffer::taken() == 1);
+  struct Next {
+    static Task<void> run(MessageReader& r, std::string& piece) { piece = (co_await r.body()).value_or("none"); }
+  };
+  std::string piece;
+  TaskGroup group;
+  group.start(Next::run(reader, piece));
+  CHECK(Buffer::taken() == 0);
+  CHECK(co_await ends.client->write("1\r\nd\r\n"));
+  co_await group.join();
+  CHECK(piece == "d");
+  CHECK(Buffer::taken() == 1);
+  reader.release_buffer();
+  CHECK(Buffer::taken() == 0);
+}
+TEST_CASE("reader: while it waits it holds no buffer") { over_both(holds_no_buffer); }
 
 }  // namespace
 }  // namespace nines::http
