@@ -246,7 +246,8 @@ def main():
     if given.json:
         given.json.write_text(json.dumps({"workloads": found, "idle": idle}, indent=1))
     missed = 0 if given.only else judge(found, rate.name, idle, given.idle)
-    print(f"\n{time.monotonic() - began:.0f} s; " + (f"{missed} goals missed" if missed else "every goal that was asked for is met"))
+    verdict = "nothing was judged" if given.only else f"{missed} goals missed" if missed else "every goal is met"
+    print(f"\n{time.monotonic() - began:.0f} s; {verdict}")
     sys.exit(1 if missed else 0)
 
 
