@@ -1,7 +1,7 @@
 """nines' own processes are killed with kill -9, under load of 24 users who never retry.
 
-What is promised about time (a supervisor within 50 ms, an answer within 200 ms of a gateway's death) is asserted here at
-ten times that, and printed.
+What is promised about time (a supervisor within 50 ms, an answer within 200 ms of a gateway's death) is printed, and
+asserted here at ten times that, so that a busy machine fails nothing that is right; by `./dev soak` as promised.
 """
 import http.client
 import os
@@ -13,8 +13,9 @@ import harness
 import survival
 from survival import settled, status, pids
 
-SUPERVISOR_MS = 50 * 10
-GATEWAY_S = 0.2 * 10
+BOUNDS = float(os.environ.get("NINES_TEST_BOUNDS", "10"))
+SUPERVISOR_MS = 50 * BOUNDS
+GATEWAY_S = 0.2 * BOUNDS
 ROUNDS = int(os.environ.get("NINES_TEST_ROUNDS", "10"))
 
 
