@@ -14,7 +14,7 @@ set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 
-option(NINES_SANITIZE "address and undefined-behaviour sanitizers" OFF)
+option(NINES_SANITIZE "address and undefined-behaviour sanitizers, and the programs in fuzz/" OFF)
 
 # -fno-pch-timestamp: lets ccache share what a precompiled header took part in.
 add_compile_options(
@@ -22,12 +22,10 @@ add_compile_options(
   $<$<COMPILE_LANGUAGE:CXX>:-Wshadow> $<$<COMPILE_LANGUAGE:CXX>:-Werror> $<$<COMPILE_LANGUAGE:CXX>:-Wno-missing-designated-field-initializers>
   $<$<COMPILE_LANGUAGE:CXX>:-fcolor-diagnostics>
   "$<$<COMPILE_LANGUAGE:CXX>:SHELL:-Xclang -fno-pch-timestamp>")
-option(NINES_FUZZ "coverage for libFuzzer, and the programs in fuzz/" OFF)
-if(NINES_FUZZ)
-  add_compile_options(-fsanitize=fuzzer-no-link)
-endif()
 if(NINES_SANITIZE)
   add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  # What libFuzzer watches. In the tests, too, so that nothing is compiled a third time for the fuzzers.
+  add_compile_options(-fsanitize=fuzzer-no-link)
   add_link_options(-fsanitize=address,undefined)
 endif()
 

@@ -19,7 +19,7 @@ gateway::Settings settings() {
   gateway::Settings settings;
   settings.routes = gateway::RouteTable({{.path = "/", .replay_safe = true}});
   settings.patience.first_byte = settings.patience.first_byte_max = settings.answer_idle = 2s;
-  settings.wait_for_replica = 100ms;
+  settings.admission.queue_time = 100ms;
   return settings;
 }
 
@@ -49,7 +49,10 @@ void judge(const Case& played, const Heard& heard) {
   if (got.messages.size() > 1) report("one request, several answers", heard.bytes);
   if (heard.clean && got.messages.size() + (got.end == End::kCut ? 1 : 0) != 1)
     report("a clean end without an answer", heard.bytes);
-  if (heard.clean && got.end == End::kCut) report("a cut answer ended cleanly", heard.bytes);
+  // An event stream that breaks off says so in a last event, and lacks its last chunk: a reset might overtake the
+  // event.
+  const bool said_so = heard.bytes.ends_with("\"code\":\"stream_interrupted\"}}\n\n\r\n");
+  if (heard.clean && got.end == End::kCut && !said_so) report("a cut answer ended cleanly", heard.bytes);
   // What the replica meant, as far as a strict reader can tell.
   const Reading said = read_responses(played.bytes, {played.method}, !played.resets);
   const bool whole = got.messages.size() == 1;
