@@ -121,6 +121,7 @@ struct Fleet {
 
 Task<void> first_come(Loop& loop) {
   Fleet fleet(loop);
+  fleet.limits.look = 1h;  // it is not found by looking
   fleet.free = 1;
   for (const char* name : {"a", "b", "c", "d"}) fleet.requests.start(fleet.request(name));
   CHECK(fleet.served == "a");
@@ -209,6 +210,7 @@ TEST_CASE("queue: who has waited for long enough is told why") { over_memory(in_
 
 Task<void> passes_on(Loop& loop) {
   Fleet fleet(loop);
+  fleet.limits.look = 1h;  // it is not found by looking
   fleet.requests.start(fleet.request("r", 5s, true, AdmissionQueue::Joins::kAhead));
   fleet.requests.start(fleet.request("a"));
   fleet.requests.start(fleet.request("b"));
@@ -225,6 +227,7 @@ TEST_CASE("queue: a request that can use none of the free slots does not keep th
 
 Task<void> leaves(Loop& loop) {
   Fleet fleet(loop);
+  fleet.limits.look = 1h;  // it is not found by looking
   CancelScope client;
   fleet.requests.start(fleet.request("a").under(client));
   fleet.requests.start(fleet.request("b"));

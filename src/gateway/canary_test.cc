@@ -140,6 +140,8 @@ TEST_CASE("canary: who is left alone") {
   CHECK(prefill.sent <= 24);
   // Canaries that fail while bytes come say nothing: others were served first.
   CHECK_FALSE(play(settings, 300, false, [](int s) { return Play{.bytes = s % 33 == 0}; }).down);
+  // Two failures in each of three silences are not three in a row.
+  CHECK_FALSE(play(settings, 98, false, [](int s) { return Play{.bytes = s % 33 == 0, .canary_takes = 0s}; }).down);
   // Long idle, then a request: the silence begins with it.
   const Seen idle = play(settings, 660, false, [](int s) { return Play{.outstanding = s >= 600}; });
   CHECK(idle.first == 630);
