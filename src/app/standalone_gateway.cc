@@ -126,6 +126,8 @@ int run_standalone_gateway(StandaloneGateway gateway) {
     gateway.warning(table.error().text());
     return 1;
   }
+  if (!gateway.service.config.backups.empty())
+    gateway.warning("a gateway alone takes no backups; `nines up` does, and so does `nines backup now`");
   (*table)->header.gateway_epoch = 1;
   auto lanes =
       lanes_of(gateway.service.config, {.folder = gateway.service.paths.folder, .access_log = access_log_of(gateway)});

@@ -374,11 +374,13 @@ int Supervisor::ready_count() const {
 
 int Supervisor::wanted_count() const {
   return static_cast<int>(
-      std::count_if(replicas_.begin(), replicas_.end(), [](const auto& r) { return r->held_by().empty(); }) +
-      static_cast<std::ptrdiff_t>(endpoints_.size()));
+      std::count_if(replicas_.begin(), replicas_.end(), [](const auto& r) { return r->held_by().empty(); }));
 }
 
-int Supervisor::enough_ready() const { return std::min(fleet_.enough_ready(), wanted_count()); }
+int Supervisor::enough_ready() const {
+  if (!endpoints_.empty()) return 1;  // nobody here can bring the others up
+  return std::min(fleet_.enough_ready(), wanted_count());
+}
 
 std::string Supervisor::check_in_words() const {
   const auto& path = service_.config.replicas.health.path;
