@@ -26,7 +26,7 @@ def chunk(text):
 
 
 def _ask(port, path):
-    return harness.http(f"http://127.0.0.1:{port}", path)[2]
+    return harness.http(f"http://127.0.0.1:{port}", path, timeout=DEADLINE)[2]
 
 
 def open_gate(replica, name):
