@@ -64,8 +64,8 @@ struct Settings {
   // An answer that is on its way when its replica is gone still arrives within this; what has not is given up.
   Duration gone_grace = 100ms;
   // So long a request whose connection broke waits to hear whether a process of ours has ended: it closes its
-  // connections first, and the supervisor sees its end and says so within some milliseconds.
-  Duration exit_known = 20ms;
+  // connections first, and the supervisor sees its end and says so within milliseconds, on a busy machine later.
+  Duration exit_known = 50ms;
 };
 
 }  // namespace nines::gateway

@@ -60,7 +60,7 @@ class Down(ServiceTest):
             _, status = service.status()
             # The searches below must be able to find all of it.
             self.assertEqual(service.run_folders(), [(service.state / "run").resolve()])
-            tagged = {*(status[part]["pid"] for part in ("supervisor", "gateway", "keeper")),
+            tagged = {*(status[part]["pid"] for part in ("anchor", "supervisor", "gateway", "keeper")),
                       *(r["pid"] for r in status["replicas"])}
             self.assertEqual(set(harness.stray_processes(service.tag)), tagged)
             service.down(status=0)
@@ -365,7 +365,7 @@ class PartsThatDie(ServiceTest):
             _, fresh = service.status()
             self.assertEqual([r["pid"] for r in fresh["replicas"]], [r["pid"] for r in status["replicas"]])
             parts = ("supervisor", "gateway", "keeper")
-            tagged = {*(fresh[part]["pid"] for part in parts), *(r["pid"] for r in fresh["replicas"])}
+            tagged = {*(fresh[part]["pid"] for part in ("anchor", *parts)), *(r["pid"] for r in fresh["replicas"])}
             self.assertEqual(set(harness.stray_processes(service.tag)), tagged)
             self.assertEqual([part for part in parts if harness.alive(status[part]["pid"])], [])
             self.assertEqual(harness.http(service.url)[0], 200)

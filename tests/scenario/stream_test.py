@@ -145,7 +145,7 @@ class OneReplica(unittest.TestCase):
             return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmRSS:"))
 
     def test_what_a_client_does_not_read_stays_with_the_server(self):
-        size, before = 48 << 20, self.resident()
+        size, before = 128 << 20, self.resident()
         client = self.client(receive_buffer=65536)
         client.ask("/unread", ["send", CHUNKED + f"{size:x}\r\n"], ["fill", size], ["send", "\r\n" + chunk("")])
         filled = scripted.wait_still(lambda: (scripted.note_of(self.replica, "/unread") or {}).get("filled"))

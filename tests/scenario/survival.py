@@ -77,14 +77,14 @@ def pids(state):
     return {replica["name"]: replica["pid"] for replica in state["replicas"]}
 
 
-def settled(service, count, deadline=60, but=()):
+def settled(service, count, deadline=60, but=(), elsewhere=False):
     """Waits until nothing is to be mended and `count` replicas are ready; returns the status. `but`: pids of parts
-    that were killed, and so are not what the status may show."""
+    that were killed, and so are not what the status may show. `elsewhere`: replicas are endpoints, without a pid."""
     def there():
         state = ask(service, "/v1/status")
         parts = [state[part]["pid"] for part in PARTS]
         ready = [replica for replica in state["replicas"] if replica["state"] == "ready"]
-        whole = None not in {*parts, *(replica["pid"] for replica in ready)} and not set(but) & {*parts, *pids(state).values()}
+        whole = None not in {*parts, *(replica["pid"] for replica in ready if not elsewhere)} and not set(but) & {*parts, *pids(state).values()}
         if whole and len(ready) == count and state["state"] == "running" and not state["degraded"] \
                 and not state["renewing"]:
             return state
