@@ -91,10 +91,9 @@ Outcome decode(const std::string& text, std::uint64_t seed) {
       outcome.end = End::kWrong;
       return outcome;
     }
-    outcome.used = at;
+    if (decoder.done()) outcome.used = at;
   }
   outcome.end = decoder.done() ? End::kWhole : End::kCut;
-  if (!decoder.done()) outcome.used = 0;
   return outcome;
 }
 
