@@ -100,7 +100,9 @@ void AdmissionQueue::wake_head() {
 
 void AdmissionQueue::wake_after(const Place& place) {
   auto next = std::ranges::find(places_, &place);
-  if (next != places_.end() && ++next != places_.end()) (*next)->wake();
+  if (next == places_.end()) return;
+  ++next;
+  if (next != places_.end()) (*next)->wake();
 }
 
 void AdmissionQueue::look() {

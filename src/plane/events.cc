@@ -51,7 +51,7 @@ void Event::set_text(std::string_view t) {
   std::size_t n = std::min(t.size(), sizeof text - 1);
   // Do not cut a UTF-8 sequence in two.
   while (n > 0 && n < t.size() && (static_cast<unsigned char>(t[n]) & 0xC0U) == 0x80U) --n;
-  std::memcpy(text, t.data(), n);
+  if (n > 0) std::memcpy(text, t.data(), n);
   text[n] = '\0';
 }
 
