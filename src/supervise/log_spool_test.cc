@@ -198,7 +198,8 @@ bool ended(pid_t pid) {
 }
 
 // The real thing: one reader after another, each killed wherever it happens to be.
-// Not run by itself: under the sanitizers on a busy machine a file of lines was missing once, which is not understood yet.
+// Not run by itself: under the sanitizers on a busy machine a file of lines was missing once, which is not understood
+// yet.
 TEST_CASE("spool: killed readers lose no line and double none, over rotations" * doctest::skip()) {
   constexpr std::uint64_t kFileBytes = 40 * 1024;  // smaller than a piece
   constexpr int kFiles = 64;                       // enough for all
