@@ -137,7 +137,7 @@ std::string place_of(const plane::Route& route) {
   const std::string host = text_of(route.host), socket = text_of(route.socket);
   if (!socket.empty()) return socket.substr(socket.rfind('/') + 1);
   if (route.port == 0) return "";
-  const std::string port = std::to_string(route.port);
+  std::string port = std::to_string(route.port);
   if (host.empty()) return port;
   return (host.find(':') == std::string::npos ? host : "[" + host + "]") + ":" + port;
 }
