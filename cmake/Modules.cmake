@@ -29,7 +29,7 @@ function(nines_test NAME)
   target_link_libraries(${NAME} PRIVATE ${ARG_LIBRARIES} nines_doctest_main)
   set_target_properties(${NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   add_test(NAME ${NAME} COMMAND ${NAME})
-  set_tests_properties(${NAME} PROPERTIES LABELS unit TIMEOUT 120)
+  set_tests_properties(${NAME} PROPERTIES LABELS unit TIMEOUT $<IF:$<BOOL:${NINES_SANITIZE}>,300,120>)
 endfunction()
 
 function(nines_module NAME)

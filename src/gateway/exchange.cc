@@ -107,7 +107,9 @@ Task<Exchange::Then> Exchange::serve() {
                                                   .sent = sent_,
                                                   .body_kept = body_.replayable(),
                                                   .stale = fresh_only_,
-                                                  .lost = exited_ || hung_},
+                                                  .lost = exited_ ? Lost::kExited
+                                                          : hung_ ? Lost::kHung
+                                                                  : Lost::kNo},
                                                  shop_.loop.now(), shop_.random.unit());
     if (verdict == Replay::kBudgetSpent) add_one(shop_.table.service.retries_denied);
     if (verdict != Replay::kAgain) co_return co_await refuse(refusal_for(verdict));
@@ -410,7 +412,7 @@ BodyCoding Exchange::coding_for_client() const {
 Task<Exchange::Ended> Exchange::relay(Attempt& attempt, UpstreamConnection& upstream) {
   const Settings& s = shop_.settings;
   const BodyCoding coding = coding_for_client();
-  AnswerRelay relay({s.answer_idle, route_.stream_idle.value_or(s.stream_idle)},
+  AnswerRelay relay({s.answer_idle, route_.stream_idle.value_or(s.stream_idle), s.gone_grace},
                     s.cancel_upstream ? ClientGone::kEnds : ClientGone::kReadsOut, client_, *upstream.stream,
                     upstream.reader, answer_, coding, buffers_.early);
   while (true) {

@@ -31,6 +31,7 @@ namespace nines::gateway {
 struct RelayTimes {
   Duration answer_idle;  // between two pieces of an answer, either side
   Duration stream_idle;  // between two data events of a stream
+  Duration gone_grace;   // between two pieces, once the replica is known to be gone
 };
 
 // What becomes of the rest of an answer when its client has gone.
@@ -55,8 +56,8 @@ class AnswerRelay {
     kReplicaBroke,  // the replica broke off or fell silent; the client has seen it break
     kClientLeft,    // the client has gone, or takes nothing; its connection is reset
   };
-  // REQUIRES: first() has succeeded. `reading` is cancelled when the replica is known to be gone: only reading stops
-  // then, what has arrived goes out. `on_bytes` is called whenever something came from the replica.
+  // REQUIRES: first() has succeeded. `reading` is cancelled when the replica is known to be gone: what it sent before,
+  // which may be megabytes in the sockets, goes out all the same, as slowly as the client takes it. `on_bytes` is called whenever something came from the replica.
   Task<Ended> rest(std::string_view head, CancelScope& reading, const std::function<void()>& on_bytes);
 
   // REQUIRES: it did not end kWhole.
@@ -64,6 +65,7 @@ class AnswerRelay {
   std::uint64_t bytes() const { return bytes_; }
 
  private:
+  Task<Result<std::string_view>> next(CancelScope& reading);
   bool take(std::string_view piece);
   Task<bool> put_out(std::string_view head);
   Task<Ended> break_off(Error why);

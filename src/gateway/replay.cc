@@ -10,15 +10,19 @@ Replay Replays::judge(const FailedAttempt& failed, Instant now) {
   if (!failed.body_kept) return Replay::kBodyGone;
   if (failed.stale) return Replay::kAgain;
   if (failed.sent ? repetitions_ >= limits_.repetitions : unsent_ >= limits_.unsent) return Replay::kTooManyAttempts;
-  const bool free = failed.lost && (!failed.sent || !std::exchange(lost_once_, true));
-  if (!free && !budget_.draw(now, failed.sent)) return Replay::kBudgetSpent;
+  if (!is_free(failed) && !budget_.draw(now, failed.sent)) return Replay::kBudgetSpent;
   ++(failed.sent ? repetitions_ : unsent_);
   return Replay::kAgain;
 }
 
+bool Replays::is_free(const FailedAttempt& failed) {
+  if (failed.lost == Lost::kNo) return false;
+  return !failed.sent || !std::exchange(failed.lost == Lost::kExited ? exited_once_ : hung_once_, true);
+}
+
 Replays::Verdict Replays::after(const FailedAttempt& failed, Instant now, double jitter) {
   const Replay verdict = judge(failed, now);
-  if (verdict != Replay::kAgain || failed.stale || failed.lost) return {verdict};
+  if (verdict != Replay::kAgain || failed.stale || failed.lost != Lost::kNo) return {verdict};
   return {verdict, replay_pause(limits_, ++pauses_, jitter)};
 }
 

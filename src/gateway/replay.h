@@ -9,15 +9,16 @@
 //
 //   the attempt failed because                           counts as        draws from the budget   pause
 //   an idle connection had been closed (stale)           nothing          no                      none
-//   its process ended, or the replica hangs (lost)       a repetition     no, once per request    none
-//   the same, and nothing was sent                       an unsent one    no                      none
+//   its process ended (lost)                             a repetition     no, once per request    none
+//   its replica hangs (lost)                             a repetition     no, once per request    none
+//   either, and nothing was sent                         an unsent one    no                      none
 //   it was sent, and anything else                       a repetition     yes                     0, 25, 50 … 250 ms
 //   nothing was sent (refused, connecting timed out)     an unsent one    yes, at its own floor   0, 25, 50 … 250 ms
 //   the replica answered 503                             a repetition     yes                     none
 //
-// A lost attempt draws nothing because it adds no load: what it had begun is not being done any more. A refused
-// connection does not use up a request's repetitions: where two of three replicas have just been killed, the third must
-// still be reached.
+// A lost attempt draws nothing because it adds no load: what it had begun is not being done any more. Once for each of
+// the two, since a request may be what ends, or stops, its replicas. A refused connection does not use up a request's
+// repetitions: where two of three replicas have just been killed, the third must still be reached.
 #pragma once
 
 #include <cstdint>
@@ -36,6 +37,13 @@ struct ReplayLimits {
   Duration pause_max = 250ms;
 };
 
+// The replica that an attempt was made on.
+enum class Lost : std::uint8_t {
+  kNo,
+  kExited,  // the supervisor has seen the end of its process
+  kHung,    // the attempt was taken from it
+};
+
 // What is known about an attempt that has failed.
 struct FailedAttempt {
   bool harmless_twice = false;  // the request: by method, by key or by route
@@ -44,7 +52,7 @@ struct FailedAttempt {
   // Over a connection that had waited idle, and was closed as it was used again: nothing against its replica, which may
   // be asked again. The attempt after it must not be over such a connection when it goes to the same replica.
   bool stale = false;
-  bool lost = false;  // the supervisor has seen the end of its process, or it was taken from a replica that hangs
+  Lost lost = Lost::kNo;
 };
 
 enum class Replay : std::uint8_t {
@@ -79,13 +87,14 @@ class Replays {
 
  private:
   Replay judge(const FailedAttempt& failed, Instant now);
+  bool is_free(const FailedAttempt& failed);
 
   const ReplayLimits& limits_;
   RetryBudget& budget_;
   int repetitions_ = 0;  // of attempts that were sent
   int unsent_ = 0;       // of attempts that were not
   int pauses_ = 0;
-  bool lost_once_ = false;
+  bool exited_once_ = false, hung_once_ = false;
 };
 
 // How long to wait before the nth repetition that waits (1 is the first, which does not). `jitter` in [0, 1).

@@ -25,7 +25,7 @@ TEST_CASE("replay: what may be sent again") {
   const Row rows[] = {
       {"nothing was sent: any request", {.sent = false}, Replay::kAgain},
       {"sent, and harm is possible", {.sent = true}, Replay::kMayHaveRun},
-      {"the same when its process has ended", {.sent = true, .lost = true}, Replay::kMayHaveRun},
+      {"the same when its process has ended", {.sent = true, .lost = Lost::kExited}, Replay::kMayHaveRun},
       {"the same over an idle connection", {.sent = true, .stale = true}, Replay::kMayHaveRun},
       {"sent, and harmless twice", {.harmless_twice = true, .sent = true}, Replay::kAgain},
       {"the body is gone", {.harmless_twice = true, .sent = true, .body_kept = false}, Replay::kBodyGone},
@@ -43,7 +43,7 @@ TEST_CASE("replay: what may be sent again") {
 }
 
 // Plays the failures of one request's attempts, and returns how many of them were followed by another.
-// s: sent, u: unsent, i: over an idle connection; S, U: the same, and the process has ended.
+// s: sent, u: unsent, i: over an idle connection; S, U: the same, and the process has ended; H: sent, and it hangs.
 struct Played {
   int again = 0;
   Replay last = Replay::kAgain;
@@ -56,9 +56,11 @@ Played play(std::string_view failures, RetryBudgetLimits budget_limits = {.floor
   Played played;
   for (const char f : failures) {
     const FailedAttempt failed{.harmless_twice = true,
-                               .sent = f == 's' || f == 'S' || f == 'i',
+                               .sent = f == 's' || f == 'S' || f == 'H' || f == 'i',
                                .stale = f == 'i',
-                               .lost = f == 'S' || f == 'U'};
+                               .lost = f == 'S' || f == 'U' ? Lost::kExited
+                                       : f == 'H'           ? Lost::kHung
+                                                            : Lost::kNo};
     played.last = replays.after(failed, kNow, 0.5).verdict;
     if (played.last != Replay::kAgain) break;
     ++played.again;
@@ -76,6 +78,7 @@ TEST_CASE("replay: how often one request is sent again") {
   const Row rows[] = {
       {"twice, when replicas may have had it", "sss", 2, Replay::kTooManyAttempts},
       {"ended processes count, too", "SSS", 2, Replay::kTooManyAttempts},
+      {"and those that hang", "HSH", 2, Replay::kTooManyAttempts},
       {"refused connections use up none of it", "uus", 3, Replay::kAgain},
       {"in any order", "suusu", 5, Replay::kAgain},
       {"and then it is twice as always", "uusss", 4, Replay::kTooManyAttempts},
@@ -100,6 +103,10 @@ TEST_CASE("replay: what draws from the budget") {
       {"one that was not", "u", 1},
       {"none for an ended process", "S", 0},
       {"once for each request", "SS", 1},
+      {"nor for one that hangs, once", "H", 0},
+      {"and no more than once", "HH", 1},
+      {"who was moved from one that hangs has the other's end still free", "HS", 0},
+      {"in any order", "SH", 0},
       {"nor for a connection refused by one that has ended, however often", "UUU", 0},
       {"which leaves the request its free one", "UUS", 0},
       {"none for a closed idle connection", "i", 0},
@@ -152,7 +159,8 @@ TEST_CASE("replay: the first repetition goes at once, later ones wait with full 
   Replays replays(limits, budget);
   const FailedAttempt sent{.harmless_twice = true, .sent = true}, unsent{};
   CHECK(replays.after(unsent, kNow, 0.5).pause == 0ms);
-  CHECK(replays.after({.lost = true}, kNow, 0.5).pause == 0ms);  // does not wait, and does not count for those that do
+  CHECK(replays.after({.lost = Lost::kExited}, kNow, 0.5).pause ==
+        0ms);  // does not wait, and does not count for those that do
   CHECK(replays.after(sent, kNow, 0.5).pause == 12500us);
   CHECK(replays.after({.harmless_twice = true, .sent = true, .stale = true}, kNow, 0.5).pause == 0ms);
   CHECK(replays.after(unsent, kNow, 0.5).pause == 25ms);

@@ -61,7 +61,7 @@ struct Settings {
   bool cancel_upstream = true;
   Networks trusted_proxies{};      // client_address.h
   std::string unavailable_page{};  // HTML for browsers while nobody can take their request; empty: the JSON of all
-  // An answer that is on its way when its replica is gone still arrives within this; what has not is given up.
+  // A replica that is gone is given up where nothing has come from it for so long: its streams may hold more.
   Duration gone_grace = 100ms;
   // So long a request whose connection broke waits to hear whether a process of ours has ended: it closes its
   // connections first, and the supervisor sees its end and says so within milliseconds, on a busy machine later.

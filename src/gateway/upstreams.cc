@@ -196,7 +196,7 @@ bool Upstreams::routable(const Replica& replica, Instant now) const {
 
 // The process is gone, and so are its sockets: attempts learn it from their streams, which may still hold an answer
 // that was sent before the end. Only where a stream stays open all the same (a child of the process holds it) is the
-// attempt ended from here.
+// attempt ended from here; an answer that has begun then gets what still comes (relay.h).
 Task<void> Upstreams::give_up_lost(std::size_t slot, std::uint64_t incarnation) {
   if (!co_await loop_.sleep(settings_.gone_grace)) co_return;
   // Cancelling completes operations but runs nobody, so the list does not change under us.

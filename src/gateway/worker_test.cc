@@ -469,13 +469,16 @@ Task<void> slow_reader(Loop& loop) {
   auto client = std::move((co_await loop.connect(world.at, 1s)).value());
   CHECK(co_await client->write("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
   std::size_t seen = 0;
+  bool paused = false;
   std::vector<char> buffer(20'000);
   while (true) {
     const auto n = co_await client->read(buffer);
     REQUIRE(n);
     if (*n == 0) break;
     seen += *n;
-    (void)co_await loop.sleep(2ms);  // slower than the grace that lost attempts get
+    // Slower than the grace that lost attempts get, and once still for longer.
+    (void)co_await loop.sleep(seen < body.size() / 2 || paused ? 2ms : 300ms);
+    paused = seen >= body.size() / 2;
   }
   CHECK(seen > body.size());
   co_await group.join();
