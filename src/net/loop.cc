@@ -11,12 +11,19 @@ constexpr int kAtOnceMax = 64;
 void Operation::complete() {
   INVARIANT(!completed_);
   completed_ = true;
+  unlink();
   loop_.ready_.push_back(*this);
 }
 
 bool Operation::may_finish_at_once() {
   if (loop_.at_once_ >= kAtOnceMax) return false;
   ++loop_.at_once_;
+  return true;
+}
+
+bool Operation::postpone() {
+  if (loop_.batch_.empty() && loop_.postponed_.empty()) return false;
+  loop_.postponed_.push_back(*this);
   return true;
 }
 
@@ -34,14 +41,14 @@ void Sleep::withdraw() {
 
 void Loop::resume_ready() {
   // Only what is ready now: what becomes ready meanwhile waits for the next turn, after the world was asked.
-  IntrusiveList<Operation> batch;
-  batch.take_all(ready_);
-  while (!batch.empty()) {
-    Operation& operation = batch.pop_front();
+  batch_.take_all(ready_);
+  while (!batch_.empty()) {
+    Operation& operation = batch_.pop_front();
     at_once_ = 0;
     operation.hook_.unlink();
     operation.waiter_.resume();
   }
+  while (!postponed_.empty()) postponed_.pop_front().perform();
   at_once_ = 0;
 }
 

@@ -3,8 +3,8 @@
 // Two loops implement it. `EpollLoop` (epoll_loop.h) touches the world; `MemoryLoop` (memory_loop.h) is its
 // twin in memory with simulated time, for tests and the simulator. Nothing above net/ can tell them apart.
 //
-// A turn: gather what the world has to say, fire what is due, resume what is ready. `now()` is read once a
-// turn, so everything in one turn happens at one instant.
+// A turn: gather what the world has to say, fire what is due, resume what is ready, write what they want written.
+// `now()` is read once a turn, so everything in one turn happens at one instant.
 //
 // Thread: everything here belongs to the thread that runs the loop, but for EpollLoop::post().
 #pragma once
@@ -47,12 +47,19 @@ class Operation : public ListLink {
   // always-ready pair of sockets cannot keep the loop from everybody else.
   bool may_finish_at_once();
 
+  // For writes: true postpones it until all who are ready have been resumed, then perform() is called. False: nobody
+  // else is, do it now. A turn's writes go out in a row, so that whoever reads them is woken once, not for each of
+  // them: under load that is a fifth of what a request costs, here and at its replica.
+  bool postpone();
+
  protected:
   explicit Operation(Loop& loop) : loop_(loop), hook_(*this) {}
   ~Operation() = default;
 
   // The scope was cancelled while this waited: withdraw, set the result to kCancelled, complete().
   virtual void withdraw() = 0;
+  // It was postponed, and is due.
+  virtual void perform() {}
 
   Loop& loop_;
 
@@ -137,6 +144,8 @@ class Loop {
 
   TimerQueue timers_;
   IntrusiveList<Operation> ready_;
+  IntrusiveList<Operation> batch_;  // of ready_, what is resumed in this turn
+  IntrusiveList<Operation> postponed_;
   int at_once_ = 0;  // operations that finished without waiting since the last resumption
   bool stopped_ = false;
   TaskGroup tasks_;

@@ -219,6 +219,83 @@ Task<void> fair(Loop& loop) {
 }
 TEST_CASE("loop: a pair of sockets that is always ready does not keep the others out") { over_both(fair); }
 
+Task<void> write_at(Loop& loop, Instant at, Stream& stream, std::string_view bytes, std::string& log) {
+  (void)co_await loop.sleep_until(at);
+  log += "resumed ";
+  const auto written = co_await stream.write(bytes);
+  log += written ? "wrote " : std::string(name_of(written.error().code())) + " ";
+}
+Task<void> do_at(Loop& loop, Instant at, std::move_only_function<void()> what) {
+  (void)co_await loop.sleep_until(at);
+  what();
+}
+Task<void> writes_in_a_row(Loop& loop) {
+  Pair p = co_await connected(loop), q = co_await connected(loop);
+  std::string log;
+  TaskGroup group;
+  const Instant at = loop.now() + 10ms;
+  group.start(write_at(loop, at, *p.client, "one", log));
+  group.start(write_at(loop, at, *q.client, "two", log));
+  co_await group.join();
+  CHECK(log == "resumed resumed wrote wrote ");
+  group.start(write_at(loop, loop.now() + 10ms, *p.client, "!", log));
+  co_await group.join();
+  p.client->end_writing();
+  q.client->end_writing();
+  CHECK(co_await read_all(*p.server) == "one!");
+  CHECK(co_await read_all(*q.server) == "two");
+}
+TEST_CASE("loop: what a turn has to write is written when all who were ready have been resumed") {
+  over_both(writes_in_a_row);
+}
+
+Task<void> postponed_ends(Loop& loop) {
+  struct Row {
+    std::string why, log, arrives;
+    void (*meanwhile)(Stream&, CancelScope&);
+  };
+  const Row rows[] = {
+      {"cancelled", "resumed cancelled ", "", [](Stream&, CancelScope& scope) { scope.cancel(); }},
+      {"reset", "resumed closed ", "<closed>", [](Stream& stream, CancelScope&) { stream.reset(); }},
+      {"its deadline moved into the past", "resumed wrote ", "x",
+       [](Stream& stream, CancelScope&) { stream.write_deadline(stream.loop().now()); }},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.why);
+    Pair p = co_await connected(loop);
+    std::string log;
+    TaskGroup group;
+    const Instant at = loop.now() + 10ms;
+    group.start(write_at(loop, at, *p.client, "x", log));
+    group.start(do_at(loop, at, [&] { row.meanwhile(*p.client, group.scope()); }));
+    co_await group.join();
+    CHECK(log == row.log);
+    p.client.reset();
+    CHECK(co_await read_all(*p.server) == row.arrives);
+  }
+}
+TEST_CASE("loop: a write that is postponed is cancelled, reset and timed out as any other") {
+  over_both(postponed_ends);
+}
+
+Task<void> postponed_too_late(Loop& loop) {
+  Pair p = co_await connected(loop), q = co_await connected(loop);
+  p.client->write_deadline(loop.now() + 1ms);
+  (void)co_await loop.sleep(5ms);
+  std::string log;
+  TaskGroup group;
+  const Instant at = loop.now() + 10ms;
+  const std::string big(20'000'000, 'x');  // more than any buffer holds
+  group.start(write_at(loop, at, *p.client, big, log));
+  group.start(write_at(loop, at, *q.client, "y", log));
+  co_await group.join();
+  CHECK(log.contains("timed_out"));
+  CHECK(log.contains("wrote"));
+}
+TEST_CASE("loop: a postponed write whose deadline has passed does not wait for the peer") {
+  over_both(postponed_too_late);
+}
+
 TEST_CASE("memory loop: an hour passes in no time") {
   MemoryLoop loop;
   const auto begun = boot_time();

@@ -79,17 +79,34 @@ bool ReadinessStream::start(ReadOp& op) {
 
 bool ReadinessStream::start(WriteOp& op) {
   INVARIANT(writer_ == nullptr);
-  if (attempt(op)) {
+  if (op.count > 0 && maybe_writable_ && op.postpone()) {
+    writer_ = &op;
+    return false;
+  }
+  if (settle(op)) {
     if (op.may_finish_at_once()) return true;
     op.complete();
     return false;
   }
-  if (write_deadline_.passed()) {
-    op.result = failure(Code::kTimedOut, "the peer took nothing in time");
-    return true;
-  }
   writer_ = &op;
   return false;
+}
+
+void ReadinessStream::perform(WriteOp& op) {
+  // In memory an attempt may announce something to this very stream: what is being tried is not tried again in it.
+  writer_ = nullptr;
+  if (settle(op)) {
+    op.complete();
+  } else {
+    writer_ = &op;
+  }
+}
+
+bool ReadinessStream::settle(WriteOp& op) {
+  if (attempt(op)) return true;
+  if (!write_deadline_.passed()) return false;
+  op.result = failure(Code::kTimedOut, "the peer took nothing in time");
+  return true;
 }
 
 void ReadinessStream::abandon(ReadOp& op) {
@@ -102,14 +119,25 @@ void ReadinessStream::abandon(WriteOp& op) {
 
 void ReadinessStream::announce_readable() {
   maybe_readable_ = true;
-  if (reader_ == nullptr) return;
+  ReadOp* const op = std::exchange(reader_, nullptr);
+  if (op == nullptr) return;
   // Who waits without a buffer has the answer now, without asking the system once more.
-  if (reader_->into.empty() || attempt(*reader_)) std::exchange(reader_, nullptr)->complete();
+  if (op->into.empty() || attempt(*op)) {
+    op->complete();
+  } else {
+    reader_ = op;
+  }
 }
 
 void ReadinessStream::announce_writable() {
   maybe_writable_ = true;
-  if (writer_ != nullptr && attempt(*writer_)) std::exchange(writer_, nullptr)->complete();
+  WriteOp* const op = std::exchange(writer_, nullptr);
+  if (op == nullptr) return;
+  if (attempt(*op)) {
+    op->complete();
+  } else {
+    writer_ = op;
+  }
 }
 
 void ReadinessStream::announce_peer_closed() {

@@ -41,6 +41,7 @@ class ReadinessStream : public Stream {
 
   bool start(ReadOp& op) final;
   bool start(WriteOp& op) final;
+  void perform(WriteOp& op) final;
   void abandon(ReadOp& op) final;
   void abandon(WriteOp& op) final;
 
@@ -62,6 +63,7 @@ class ReadinessStream : public Stream {
 
   bool attempt(ReadOp& op);  // true: the result is set
   bool attempt(WriteOp& op);
+  bool settle(WriteOp& op);  // the same, and true when it is too late
   void read_expired();
   void write_expired();
 

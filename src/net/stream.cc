@@ -19,6 +19,7 @@ WriteOp::WriteOp(Loop& loop, Stream& stream, std::span<const std::string_view> s
 }
 WriteOp::~WriteOp() { stream_.abandon(*this); }
 bool WriteOp::await_ready() { return stream_.start(*this); }
+void WriteOp::perform() { stream_.perform(*this); }
 void WriteOp::withdraw() {
   stream_.abandon(*this);
   result = cancelled();

@@ -53,6 +53,7 @@ class WriteOp final : public Operation {
 
  private:
   void withdraw() override;
+  void perform() override;
   Stream& stream_;
 
  public:
@@ -105,6 +106,8 @@ class Stream {
   // True: done, the result is set. False: the stream keeps the operation and completes it later.
   virtual bool start(ReadOp& op) = 0;
   virtual bool start(WriteOp& op) = 0;
+  // It was postponed by start(): do it now.
+  virtual void perform(WriteOp& op) = 0;
   // Forget it; it may be unknown.
   virtual void abandon(ReadOp& op) = 0;
   virtual void abandon(WriteOp& op) = 0;
