@@ -68,21 +68,36 @@ class SocketStream final : public ReadinessStream, private EpollLoop::Pollable {
   }
 
   Attempt try_write(std::span<const std::string_view> parts) override {
-    std::array<iovec, WriteOp::kPartsMax> vectors;
+    // Copying a little into one piece costs less than having the kernel gather it.
+    constexpr std::size_t kCopiedMax = 2048;
+    std::array<char, kCopiedMax> copied;
     std::size_t wanted = 0;
-    for (std::size_t i = 0; i < parts.size(); ++i) {
-      vectors[i] = {.iov_base = const_cast<char*>(parts[i].data()), .iov_len = parts[i].size()};
-      wanted += parts[i].size();
+    for (const std::string_view part : parts) wanted += part.size();
+    ssize_t n;
+    if (wanted <= kCopiedMax) {
+      std::size_t at = 0;
+      for (const std::string_view part : parts) at += part.copy(copied.data() + at, part.size());
+      do n = ::send(fd_.get(), copied.data(), wanted, MSG_NOSIGNAL);
+      while (n < 0 && errno == EINTR);
+    } else {
+      n = gather(parts);
     }
+    if (n >= 0) return {.bytes = static_cast<std::size_t>(n), .blocked = static_cast<std::size_t>(n) < wanted};
+    if (errno == EAGAIN) return {.blocked = true};
+    return {.error = errno};
+  }
+
+  ssize_t gather(std::span<const std::string_view> parts) {
+    std::array<iovec, WriteOp::kPartsMax> vectors;
+    for (std::size_t i = 0; i < parts.size(); ++i)
+      vectors[i] = {.iov_base = const_cast<char*>(parts[i].data()), .iov_len = parts[i].size()};
     msghdr message{};
     message.msg_iov = vectors.data();
     message.msg_iovlen = parts.size();
     ssize_t n;
     do n = ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL);
     while (n < 0 && errno == EINTR);
-    if (n >= 0) return {.bytes = static_cast<std::size_t>(n), .blocked = static_cast<std::size_t>(n) < wanted};
-    if (errno == EAGAIN) return {.blocked = true};
-    return {.error = errno};
+    return n;
   }
 
   void on_events(std::uint32_t events) override {
