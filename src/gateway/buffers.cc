@@ -17,7 +17,7 @@ void reuse(std::string& text) {
 void Buffers::clear() {
   request.clear();
   answer.clear();
-  for (std::string* const text : {&head_text, &body, &early, &request_id}) reuse(*text);
+  for (std::string* const text : {&upstream_head, &client_head, &body, &early, &request_id}) reuse(*text);
   tried.clear();
   attempts.clear();
 }

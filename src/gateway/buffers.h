@@ -15,9 +15,10 @@ namespace nines::gateway {
 
 struct Buffers {
   http::Head request, answer;
-  std::string head_text;  // the head that is being written
-  std::string body;       // the kept beginning of the request's body
-  std::string early;      // of an event stream: what came before its first data event
+  // Heads that are being written; both at a time, where a replica answers before it has read.
+  std::string upstream_head, client_head;
+  std::string body;   // the kept beginning of the request's body
+  std::string early;  // of an event stream: what came before its first data event
   std::string request_id;
   std::vector<std::uint64_t> tried;  // incarnations that have failed this request
   // What was tried, for the access log.

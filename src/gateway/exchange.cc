@@ -265,8 +265,8 @@ Task<Result<std::unique_ptr<UpstreamConnection>>> Exchange::connection_to(std::s
 
 Task<void> Exchange::send(Attempt& attempt, net::Stream& replica) {
   const auto length = body_.whole() ? std::optional<std::uint64_t>(body_.kept().size()) : std::nullopt;
-  buffers_.head_text.clear();
-  write_upstream_head(buffers_.head_text, request_,
+  buffers_.upstream_head.clear();
+  write_upstream_head(buffers_.upstream_head, request_,
                       {.client = client_host_,
                        .request_id = buffers_.request_id,
                        .believed = hands_on_forwarded(client_host_, shop_.settings.trusted_proxies)},
@@ -278,9 +278,10 @@ Task<void> Exchange::send(Attempt& attempt, net::Stream& replica) {
   replica.read_deadline(Instant::never());
   replica.write_deadline(shop_.loop.now() + shop_.settings.answer_idle);
   sent_ = true;
-  const auto written = chunked && !body_.kept().empty()
-                           ? co_await replica.write({buffers_.head_text, chunk.view(), body_.kept(), http::kChunkEnd})
-                           : co_await replica.write({buffers_.head_text, body_.kept()});
+  const auto written =
+      chunked && !body_.kept().empty()
+          ? co_await replica.write({buffers_.upstream_head, chunk.view(), body_.kept(), http::kChunkEnd})
+          : co_await replica.write({buffers_.upstream_head, body_.kept()});
   if (!written) co_return sending_failed(attempt, written.error());
   if (!body_.whole()) co_return co_await send_rest(attempt, replica);
   whole_request_sent(attempt, replica);
@@ -374,10 +375,10 @@ Task<Exchange::Ended> Exchange::tunnel(Attempt& attempt, UpstreamConnection& ups
   status_ = answer_.status();
   add_one(shop_.table.service.upgrades);
   attempt.answered(answer_.status(), false, shop_.loop.now() - sent_at_);
-  buffers_.head_text.clear();
-  write_client_head(buffers_.head_text, answer_, {client_host_, buffers_.request_id}, BodyCoding::kNone, true);
+  buffers_.client_head.clear();
+  write_client_head(buffers_.client_head, answer_, {client_host_, buffers_.request_id}, BodyCoding::kNone, true);
   client_.write_deadline(shop_.loop.now() + shop_.settings.answer_idle);
-  if (!co_await client_.write(buffers_.head_text)) co_return Ended::kClientLeft;
+  if (!co_await client_.write(buffers_.client_head)) co_return Ended::kClientLeft;
 
   // A closed direction is a part of the conversation from here on.
   client_.cancel_on_close(nullptr);
@@ -429,10 +430,10 @@ Task<Exchange::Ended> Exchange::relay(Attempt& attempt, UpstreamConnection& upst
   attempt.answered(answer_.status(), answer_.find("retry-after").has_value(), shop_.loop.now() - sent_at_);
 
   keep_ = may_keep_connection();
-  buffers_.head_text.clear();
-  write_client_head(buffers_.head_text, answer_, {client_host_, buffers_.request_id, request_.minor_version() == 0},
+  buffers_.client_head.clear();
+  write_client_head(buffers_.client_head, answer_, {client_host_, buffers_.request_id, request_.minor_version() == 0},
                     coding, keep_);
-  const auto ended = co_await relay.rest(buffers_.head_text, attempt.scope(), [&attempt] { attempt.progress(); });
+  const auto ended = co_await relay.rest(buffers_.client_head, attempt.scope(), [&attempt] { attempt.progress(); });
   bytes_out_ = relay.bytes();
   switch (ended) {
     case AnswerRelay::Ended::kWhole: count(); co_return Ended::kAnswered;

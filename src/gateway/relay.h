@@ -57,7 +57,8 @@ class AnswerRelay {
     kClientLeft,    // the client has gone, or takes nothing; its connection is reset
   };
   // REQUIRES: first() has succeeded. `reading` is cancelled when the replica is known to be gone: what it sent before,
-  // which may be megabytes in the sockets, goes out all the same, as slowly as the client takes it. `on_bytes` is called whenever something came from the replica.
+  // which may be megabytes in the sockets, goes out all the same, as slowly as the client takes it. `on_bytes` is
+  // called whenever something came from the replica.
   Task<Ended> rest(std::string_view head, CancelScope& reading, const std::function<void()>& on_bytes);
 
   // REQUIRES: it did not end kWhole.

@@ -232,6 +232,36 @@ Task<void> answers_early(Loop& loop) {
 }
 TEST_CASE("gateway: an answer that comes before the request is sent is passed on at once") { over_both(answers_early); }
 
+Task<void> read_slowly(HandServer& server, std::string& head) {
+  auto replica = co_await server.next();
+  const std::string fields = "Answer: " + std::string(10'000, 'a') + "\r\n";
+  CHECK(co_await replica->write("HTTP/1.1 200 OK\r\n" + fields + "Content-Length: 2\r\n\r\nok"));
+  (void)co_await server.loop.sleep(20ms);
+  head = co_await HandServer::read_head(*replica);
+}
+Task<void> answers_unread(Loop& loop) {
+  TwoReplicas two(loop);
+  std::string upstream_head;
+  TaskGroup replica;
+  replica.start(read_slowly(two.first, upstream_head));
+  auto client = co_await Reading::begin(loop, two.world,
+                                        "GET /p HTTP/1.1\r\nHost: x\r\nSent: " + std::string(20'000, 's') + "\r\n\r\n");
+  (void)co_await loop.sleep(100ms);  // the answer waits for its reader, and so does what is left of the request
+  CHECK(co_await client.until("\r\n\r\nok"));
+  co_await replica.join();
+  CHECK(upstream_head.starts_with("GET /p HTTP/1.1\r\n"));
+  CHECK(upstream_head.find_first_not_of('s', upstream_head.find("Sent: ") + 6) >=
+        20'000 + upstream_head.find("Sent: "));
+  CHECK_FALSE(upstream_head.contains("200 OK"));
+  CHECK_FALSE(upstream_head.contains("aaa"));
+  client.stream.reset();
+  co_await two.end();
+}
+TEST_CASE("gateway: an answer to a request whose head is still on its way spoils neither") {
+  net::MemoryLoop loop(2048);  // sockets that hold no whole head
+  loop.run(answers_unread(loop));
+}
+
 // A replica that sends back what it gets, while it gets it: neither side's sockets hold all of it.
 Task<void> both_ways_at_once(Loop& loop) {
   constexpr std::size_t kBytes = 20'000'000;

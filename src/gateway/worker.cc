@@ -56,7 +56,7 @@ Task<void> Worker::drain(http::Connections::Patience patience) {
 Task<void> Worker::connection(std::unique_ptr<net::Stream> stream, bool refused) {
   if (refused) {
     table_.service.connections_refused.fetch_add(1, std::memory_order_relaxed);
-    co_await refuse(*stream, http::error_response(503, "too many connections", "overloaded"));
+    co_await refuse(*stream, http::error_response(503, "too many connections", "overloaded"), "too_many_connections");
     co_return;
   }
   const Share open(table_, table_.service.connections, settings_.epoch);
@@ -81,9 +81,12 @@ Task<bool> Worker::request(net::Stream& stream, http::MessageReader& reader) {
       case Code::kTimedOut:
         table_.service.timeouts[static_cast<std::size_t>(plane::Timeout::kRequestHead)].fetch_add(
             1, std::memory_order_relaxed);
-        [[fallthrough]];
+        co_await refuse(stream, http::response_to(got.error(), 0), plane::name_of(plane::Timeout::kRequestHead));
+        break;
       case Code::kLimit:
-      case Code::kProtocol: co_await refuse(stream, http::response_to(got.error(), reader.refusal())); break;
+      case Code::kProtocol:
+        co_await refuse(stream, http::response_to(got.error(), reader.refusal()), "bad_request");
+        break;
       default: break;  // nobody is there to read an answer
     }
   }
@@ -91,8 +94,16 @@ Task<bool> Worker::request(net::Stream& stream, http::MessageReader& reader) {
 }
 
 // Before there is a request: the connection ends with this.
-Task<void> Worker::refuse(net::Stream& stream, const http::Response& answer) {
+Task<void> Worker::refuse(net::Stream& stream, const http::Response& answer, std::string_view cause) {
   if (answer.status < 500) table_.service.client_errors.fetch_add(1, std::memory_order_relaxed);
+  if (shop_.log != nullptr && shop_.log->on()) {
+    const std::string client = stream.peer().host();
+    shop_.log->add({.at = loop_.wall_now(),
+                    .client = client,
+                    .status = answer.status,
+                    .bytes_out = answer.body.size(),
+                    .cause = cause});
+  }
   if (co_await http::send_answer(stream, answer, {.write_idle = 1s})) co_await http::close_gently(stream);
 }
 

@@ -528,6 +528,23 @@ Task<void> times_out(Loop& loop) {
 }
 TEST_CASE("gateway: slow replicas, slow clients and bad requests are told so") { over_memory(times_out); }
 
+Task<void> refusals_logged(Loop& loop) {
+  World world(loop);
+  AccessLog log({.what = AccessLogged::kProblems});
+  world.worker.log_to(log);
+  (void)co_await world.raw("junk\r\n\r\n");
+  (void)co_await world.raw("GET / HT");
+  std::string lines;
+  log.take(lines);
+  CHECK(lines.contains(R"("status":400,)"));
+  CHECK(lines.contains(R"("cause":"bad_request")"));
+  CHECK(lines.contains(R"("status":408,)"));
+  CHECK(lines.contains(R"("cause":")" + std::string(plane::name_of(plane::Timeout::kRequestHead)) + '"'));
+  CHECK(std::ranges::count(lines, '\n') == 2);
+  co_await world.worker.drain(1s);
+}
+TEST_CASE("gateway: what is refused before there is a request is in the access log") { over_memory(refusals_logged); }
+
 Task<void> drains(Loop& loop) {
   ScriptedReplica slow(loop, {.answer = kOk, .before = 50ms});
   World world(loop);
