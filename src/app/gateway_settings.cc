@@ -76,19 +76,6 @@ void fit_descriptors(gateway::Settings& settings) {
   settings.connections = std::min<std::size_t>(settings.connections, usable / 2 / settings.workers);
 }
 
-std::string page_of(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string text(std::istreambuf_iterator<char>(file), {});
-  if (!file || text.empty() || text.size() > kPageMax) {
-    std::fprintf(
-        stderr,
-        "nines gateway: the page for when nobody is ready cannot be used (missing, empty or more than 1 MiB): %s\n",
-        path.c_str());
-    return "";
-  }
-  return text;
-}
-
 gateway::AccessLogged logged_of(config::AccessLog log) {
   switch (log) {
     case config::AccessLog::kNone: return gateway::AccessLogged::kNone;
@@ -123,13 +110,31 @@ gateway::Settings settings_of(const config::Config& config, std::size_t threads)
   return settings;
 }
 
+Result<std::string> read_unavailable_page(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return failure(os_error(errno, "the page for when nobody is ready cannot be read: " + path));
+  std::string text(kPageMax + 1, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<std::size_t>(file.gcount()));
+  text.shrink_to_fit();
+  if (text.empty()) return failure(Code::kNotFound, "the page for when nobody is ready is empty: " + path);
+  if (text.size() > kPageMax)
+    return failure(Code::kLimit, "the page for when nobody is ready has more than 1 MiB: " + path);
+  return text;
+}
+
 GatewayLanes::Options lanes_of(const config::Config& config, const GatewayPlaces& places) {
   const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   GatewayLanes::Options options{
       .settings = settings_of(config, static_cast<std::size_t>(config.gateway.threads.value_or(cores)))};
   fit_descriptors(options.settings);
-  if (const auto& page = config.gateway.unavailable_page)
-    options.settings.unavailable_page = page_of(std::filesystem::path(places.folder) / *page);
+  if (const auto& name = config.gateway.unavailable_page) {
+    if (auto page = read_unavailable_page(std::filesystem::path(places.folder) / *name)) {
+      options.settings.unavailable_page = std::move(*page);
+    } else {
+      std::fprintf(stderr, "nines gateway: %s\n", page.error().text().c_str());
+    }
+  }
   if (!places.access_log.empty()) options.access_log = logged_of(config.gateway.access_log);
   options.access_file = places.access_log;
   return options;

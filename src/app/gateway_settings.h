@@ -4,6 +4,7 @@
 #include <string>
 
 #include "app/gateway_lanes.h"
+#include "base/error.h"
 #include "config/config.h"
 #include "gateway/settings.h"
 
@@ -11,6 +12,10 @@ namespace nines::app {
 
 // Pure; `threads` > 0 are its workers.
 gateway::Settings settings_of(const config::Config& config, std::size_t threads);
+
+// What browsers are shown while nobody is ready. Errors say which file, and why: none, empty (kNotFound), more than
+// 1 MiB (kLimit).
+Result<std::string> read_unavailable_page(const std::string& path);
 
 struct GatewayPlaces {
   std::string folder;      // what the configuration's paths are relative to

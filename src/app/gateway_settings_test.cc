@@ -128,6 +128,24 @@ TEST_CASE("gateway settings: health checks, canary and routes") {
   CHECK_FALSE(s.routes.match("/other").body_bytes);
 }
 
+TEST_CASE("gateway settings: a page that cannot be shown is named, and why") {
+  const testing::Folder folder;
+  folder.file("empty.html", "", 0644);
+  folder.file("largest.html", std::string(1024 * 1024, 'x'), 0644);
+  folder.file("larger.html", std::string(1024 * 1024 + 1, 'x'), 0644);
+  const auto why = [&](const std::string& name) {
+    const auto page = read_unavailable_page(folder / name);
+    return page ? "" : page.error().text();
+  };
+  CHECK(why("largest.html").empty());
+  for (const auto& [name, words] : {std::pair("missing.html", "No such file"), std::pair("empty.html", "is empty"),
+                                    std::pair("larger.html", "more than 1 MiB")}) {
+    CAPTURE(why(name));
+    CHECK(why(name).contains(name));
+    CHECK(why(name).contains(words));
+  }
+}
+
 TEST_CASE("gateway settings: what this machine and its files add") {
   const testing::Folder folder;
   folder.file("sorry.html", "<p>sorry", 0644);

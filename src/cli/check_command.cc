@@ -1,5 +1,7 @@
 #include <cstdio>
+#include <filesystem>
 
+#include "app/gateway_settings.h"
 #include "cli/commands.h"
 #include "cli/service_setup.h"
 #include "cli/summary.h"
@@ -24,11 +26,15 @@ int perform(const GlobalOptions& global, const CheckOptions& options) {
   const auto paths = app::find_paths(global.config, global.state);
   if (!paths) return say(refuse(kWrong, paths.error().text()).error());
   if (!config->service) config->service = service_name_of(paths->folder);
+  const auto about = [&](const std::string& what) {
+    return report({config::Problem{{.line = 0, .column = 1}, {what, ""}, ""}}, global.config, options.json);
+  };
   const auto program = config->replicas.command.empty() ? Result<std::string>("")  // servers elsewhere
                                                         : find_command(*config, paths->folder);
-  if (!program) {
-    const config::Problem problem{{.line = 0, .column = 1}, {"replicas.command: " + program.error().text(), ""}, ""};
-    return report({problem}, global.config, options.json);
+  if (!program) return about("replicas.command: " + program.error().text());
+  if (const auto& name = config->gateway.unavailable_page) {
+    const auto page = app::read_unavailable_page(std::filesystem::path(paths->folder) / *name);
+    if (!page) return about("gateway.unavailable_page: " + page.error().text());
   }
   if (options.json) return say({kDone, summary_json(*config, global.config, *program)});
   std::fputs(summary_text(*config, global.config, *program).c_str(), stdout);

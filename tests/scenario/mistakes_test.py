@@ -52,6 +52,15 @@ class Configuration(Mistakes):
             done = self.assert_refused(service, WRONG, begin="nines.yaml:")
             self.assertTrue(re.match(r"nines\.yaml:\d+:\d+: ", done.stderr), done.stderr)
 
+    def test_a_page_that_cannot_be_shown_is_found_by_check(self):
+        with harness.Service(harness.slow_service(extra="gateway: {unavailable_page: sorry.html}\n")) as service:
+            done = service.nines("check")
+            self.assertEqual((done.returncode, done.stdout), (WRONG, ""), done)
+            for words in ("gateway.unavailable_page", "sorry.html"):
+                self.assertIn(words, done.stderr)
+            (service.folder / "sorry.html").write_text("<p>sorry")
+            service.nines("check", status=0)
+
     def test_a_missing_file_is_named(self):
         with harness.Service(harness.slow_service()) as service:
             os.unlink(service.folder / "nines.yaml")
