@@ -22,6 +22,7 @@ static_assert(static_cast<int>(supervise::State::kWaiting) == 0 && static_cast<i
 constexpr std::uint64_t kExact = 1ULL << 53;  // above it a double, and so many a JSON reader, is not exact
 
 json::value number(std::uint64_t n) { return n > kExact ? json::value(std::to_string(n)) : json::value(n); }
+json::value text_or_null(const std::string& text) { return text.empty() ? json::value(nullptr) : json::value(text); }
 json::value number_or_null(std::uint64_t n) { return n == 0 ? json::value(nullptr) : number(n); }
 
 json::value milliseconds(std::optional<Duration> d) {
@@ -136,7 +137,9 @@ class Reporter {
             {"errors", number(observed.errors)},
             {"latency_ms", latency(observed.latency)},
             {"log", unit.log_file()},
-            {"held_by", unit.held_by().empty() ? json::value(nullptr) : json::value(unit.held_by())},
+            {"weight", unit.wish().percent(100)},
+            {"held_by", text_or_null(unit.wish().stopped_by)},
+            {"drained_by", text_or_null(unit.wish().drained_by)},
             {"note", unready && verdict ? verdict->reason : ""}};
   }
 
@@ -165,7 +168,9 @@ class Reporter {
             {"errors", number(observed.errors)},
             {"latency_ms", latency(observed.latency)},
             {"log", nullptr},
+            {"weight", route.weight},
             {"held_by", nullptr},
+            {"drained_by", text_or_null(endpoint.wish().drained_by)},
             {"note", verdict && verdict->incarnation == route.incarnation ? verdict->reason : ""}};
   }
 
@@ -250,17 +255,57 @@ http::Response upgrade(Supervisor& supervisor, const std::string& body) {
                               wished.error().code() == Code::kUnavailable ? "no_anchor" : "not_now");
 }
 
-http::Response order_replica(Supervisor& supervisor, std::string_view rest, const std::string& who) {
+// To a person's wish that was done.
+http::Response answer_to(const Result<>& kept) {
+  if (kept) return json_response(json::object(), 202);
+  return http::error_response(507, "done, but it would be forgotten at the next start: " + kept.error().text(),
+                              "not_kept");
+}
+
+constexpr int kWeightMax = 1000;
+
+// drain, undrain and weight: of replicas and of servers elsewhere. nullopt: it is none of these orders.
+std::optional<http::Response> order_share(Supervisor& supervisor, const std::string& name, std::string_view order,
+                                          const std::string& body) {
+  const json::object object = object_of(body);
+  const std::string who = who_asks(body);
+  plane::Event event;
+  event.set_text(who);
+  Result<> kept;
+  if (order == "drain") {
+    event.kind = plane::EventKind::kDrainWished;
+    kept = supervisor.wish_share(name, [&](Wish& wish) { wish.drained_by = who; }, event);
+  } else if (order == "undrain") {
+    event.kind = plane::EventKind::kUndrainWished;
+    kept = supervisor.wish_share(name, [](Wish& wish) { wish.drained_by.clear(); }, event);
+  } else if (order == "weight") {
+    event.kind = plane::EventKind::kWeightWished;
+    event.a = object.contains("weight") ? number_in(object, "weight") : -1;
+    if (event.a < 0 || event.a > kWeightMax)
+      return http::error_response(400, "weight is a percentage from 0 to " + std::to_string(kWeightMax), "no_weight");
+    kept = supervisor.wish_share(name, [&](Wish& wish) { wish.weight = static_cast<int>(event.a); }, event);
+  } else {
+    return std::nullopt;
+  }
+  return answer_to(kept);
+}
+
+http::Response order_replica(Supervisor& supervisor, std::string_view rest, const std::string& body) {
   const auto slash = rest.find('/');
   const std::string name(rest.substr(0, slash));
-  if (std::ranges::find(supervisor.endpoints(), name, &Endpoint::name) != supervisor.endpoints().end())
-    return http::error_response(409, name + " runs elsewhere: nobody here starts, stops or restarts it",
-                                "runs_elsewhere");
+  const std::string_view order = slash == std::string_view::npos ? "" : rest.substr(slash + 1);
+  const bool elsewhere =
+      std::ranges::find(supervisor.endpoints(), name, &Endpoint::name) != supervisor.endpoints().end();
   ReplicaUnit* const unit = supervisor.find(name);
-  if (unit == nullptr) return http::error_response(404, "there is no replica \"" + name + "\"", "no_such_replica");
+  if (unit == nullptr && !elsewhere)
+    return http::error_response(404, "there is no replica \"" + name + "\"", "no_such_replica");
   if (supervisor.phase() == Phase::kStopping) return http::error_response(409, "the service is going down", "stopping");
   if (!supervisor.inherited()) return http::error_response(503, "the supervisor is just beginning", "beginning");
-  const std::string_view order = slash == std::string_view::npos ? "" : rest.substr(slash + 1);
+  if (auto answer = order_share(supervisor, name, order, body)) return std::move(*answer);
+  const std::string who = who_asks(body);
+  if (elsewhere)
+    return http::error_response(409, name + " runs elsewhere: nobody here starts, stops or restarts it",
+                                "runs_elsewhere");
   Result<> kept;
   if (order == "stop") {
     kept = unit->stop(who);
@@ -269,11 +314,12 @@ http::Response order_replica(Supervisor& supervisor, std::string_view rest, cons
   } else if (order == "restart") {
     kept = unit->restart(who);
   } else {
-    return http::error_response(404, "a replica can be told to start, stop or restart", "no_such_order");
+    return http::error_response(404,
+                                "a replica can be told to start, stop or restart, and what share of the requests it "
+                                "gets: drain, undrain, weight",
+                                "no_such_order");
   }
-  if (kept) return json_response(json::object(), 202);
-  return http::error_response(507, "done, but it would be forgotten at the next start: " + kept.error().text(),
-                              "not_kept");
+  return answer_to(kept);
 }
 
 http::Response answer(Supervisor& supervisor, const http::Request& request) {
@@ -295,7 +341,7 @@ http::Response answer(Supervisor& supervisor, const http::Request& request) {
     supervisor.wish_down(who_asks(request.body));
     return json_response(json::object(), 202);
   }
-  return order_replica(supervisor, path.substr(kReplicas.size()), who_asks(request.body));
+  return order_replica(supervisor, path.substr(kReplicas.size()), request.body);
 }
 
 Task<http::Response> handle(Supervisor& supervisor, http::Request& request) { co_return answer(supervisor, request); }

@@ -13,7 +13,7 @@ using supervise::State;
 Endpoint::Endpoint(plane::Table& table, std::size_t slot, std::string name, const config::Endpoint& at)
     : table_(table), slot_(slot), name_(std::move(name)), at_(at) {}
 
-void Endpoint::begin(const std::optional<plane::Route>& before, Instant now) {
+void Endpoint::begin(const std::optional<plane::Route>& before, Wish wish, Instant now) {
   const bool same = before && before->incarnation != 0 && before->host == at_.at.ip && before->port == at_.at.port;
   heard_ = same;
   if (same) {
@@ -28,8 +28,13 @@ void Endpoint::begin(const std::optional<plane::Route>& before, Instant now) {
     plane::set_field(route_.host, at_.at.ip);
   }
   plane::set_field(route_.name, name_);
-  route_.weight = static_cast<std::uint16_t>(at_.weight);
   route_.tier = static_cast<std::uint8_t>(at_.tier);
+  share(std::move(wish));
+}
+
+void Endpoint::share(Wish wish) {
+  wish_ = std::move(wish);
+  route_.weight = static_cast<std::uint16_t>(wish_.percent(at_.weight));
   publish();
 }
 

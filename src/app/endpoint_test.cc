@@ -26,7 +26,7 @@ struct World {
 TEST_CASE("endpoint: its record says where it is, what it gets, and that it may be checked") {
   const World world;
   Endpoint endpoint = world.endpoint();
-  endpoint.begin(std::nullopt, Instant{10s});
+  endpoint.begin(std::nullopt, {}, Instant{10s});
   const plane::Route route = world.route();
   CHECK(route.incarnation == 1);
   CHECK(std::string(route.host) == "10.0.0.5");
@@ -40,10 +40,37 @@ TEST_CASE("endpoint: its record says where it is, what it gets, and that it may 
   CHECK_FALSE(endpoint.ready());
 }
 
+TEST_CASE("endpoint: a person's wish goes before the configuration, and draining before a weight") {
+  struct Row {
+    std::string why;
+    Wish wish;
+    int weight;
+  };
+  const Row rows[] = {
+      {"none", {}, 50},
+      {"a weight", {.weight = 70}, 70},
+      {"no requests at all", {.weight = 0}, 0},
+      {"drained", {.drained_by = "anna"}, 0},
+      {"drained, whatever its weight", {.drained_by = "anna", .weight = 70}, 0},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.why);
+    const World world;
+    Endpoint endpoint = world.endpoint();
+    endpoint.begin(std::nullopt, row.wish, Instant{10s});
+    CHECK(world.route().weight == row.weight);
+    const auto version = world.table->header.routes_version.load();
+    endpoint.share({.weight = 10});
+    CHECK(world.route().weight == 10);
+    CHECK(world.table->header.routes_version > version);
+    CHECK(world.route().incarnation == 1);  // it is the same server
+  }
+}
+
 TEST_CASE("endpoint: it is as ready as the gateway finds it") {
   const World world;
   Endpoint endpoint = world.endpoint();
-  endpoint.begin(std::nullopt, Instant{10s});
+  endpoint.begin(std::nullopt, {}, Instant{10s});
   struct Row {
     std::string why;
     Health health;
@@ -76,14 +103,14 @@ TEST_CASE("endpoint: who goes on keeps the verdict, unless the address is anothe
   World world;
   {
     Endpoint endpoint = world.endpoint();
-    endpoint.begin(std::nullopt, Instant{10s});
+    endpoint.begin(std::nullopt, {}, Instant{10s});
     world.verdict(Health::kUp, 1);
     CHECK(endpoint.look(Instant{11s}));
   }
   world.at.weight = 200;
   {
     Endpoint endpoint = world.endpoint();
-    endpoint.begin(world.route(), Instant{20s});
+    endpoint.begin(world.route(), {}, Instant{20s});
     CHECK(endpoint.ready());
     CHECK(world.route().incarnation == 1);
     CHECK(world.route().since_ns == 11'000'000'000);
@@ -92,7 +119,7 @@ TEST_CASE("endpoint: who goes on keeps the verdict, unless the address is anothe
   }
   world.at.at.port = 8001;
   Endpoint endpoint = world.endpoint();
-  endpoint.begin(world.route(), Instant{30s});
+  endpoint.begin(world.route(), {}, Instant{30s});
   CHECK_FALSE(endpoint.ready());
   CHECK(world.route().incarnation == 2);
   CHECK(world.route().port == 8001);

@@ -54,7 +54,7 @@ ReplicaUnit::ReplicaUnit(net::EpollLoop& loop, plane::Table& table, Owner& owner
 // The order matters: a supervisor that is killed at any point here leaves a book from which the next one goes on.
 Result<> ReplicaUnit::begin(Inheritance inheritance) {
   const plane::Route& before = inheritance.route;
-  held_by_ = std::move(inheritance.held_by);
+  wish_ = std::move(inheritance.wish);
   incarnation_ = before.incarnation;
   routes_version_ = table_.header.routes_version;
   const bool has_process = inheritance.process || inheritance.exit_due;
@@ -362,7 +362,7 @@ bool ReplicaUnit::nothing_in_flight() const {
 }
 
 Result<> ReplicaUnit::stop(const std::string& who) {
-  held_by_ = who;
+  wish_.stopped_by = who;
   auto kept = owner_.changed(true);
   note(EventKind::kStopWished, pid(), who);
   machine_.stop(loop_.now());
@@ -382,10 +382,15 @@ Result<> ReplicaUnit::restart(const std::string& who) {
   return kept;
 }
 Result<> ReplicaUnit::release(plane::EventKind wish, const std::string& who) {
-  const bool held = !held_by_.empty();
-  held_by_.clear();
+  const bool held = !wish_.stopped_by.empty();
+  wish_.stopped_by.clear();
   note(wish, pid(), who);
   return held ? owner_.changed(true) : Result<>();
+}
+void ReplicaUnit::share(Wish wish) {
+  wish_.drained_by = std::move(wish.drained_by);
+  wish_.weight = wish.weight;
+  publish();
 }
 void ReplicaUnit::do_not_start() {
   machine_.stop(loop_.now());
@@ -419,8 +424,9 @@ plane::Route ReplicaUnit::route() const {
                      .ipv6 = static_cast<std::uint8_t>(ipv6_ ? 1 : 0),
                      .listening = static_cast<std::uint8_t>(listening_ ? 1 : 0),
                      .ordered = static_cast<std::uint8_t>(machine_.ordered() ? 1 : 0),
-                     .held = static_cast<std::uint8_t>(held_by_.empty() ? 0 : 1),
-                     .crashes_in_row = static_cast<std::uint32_t>(machine_.crashes_in_row())};
+                     .held = static_cast<std::uint8_t>(wish_.stopped_by.empty() ? 0 : 1),
+                     .crashes_in_row = static_cast<std::uint32_t>(machine_.crashes_in_row()),
+                     .weight = static_cast<std::uint16_t>(wish_.percent(100))};
   plane::set_field(route.name, options_.name);
   plane::set_field(route.socket, socket_);
   return route;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "app/paths.h"
+#include "app/state_file.h"
 #include "config/config.h"
 #include "net/epoll_loop.h"
 #include "plane/plane.h"
@@ -44,7 +45,7 @@ class ReplicaUnit final : private net::Timer {
   // What the supervisor before knew of it, and what is found of it now.
   struct Inheritance {
     plane::Route route;  // the last good record; incarnation 0: none
-    std::string held_by;
+    Wish wish;
     std::optional<supervise::Found> process;
     bool exit_due = false;
   };
@@ -68,6 +69,8 @@ class ReplicaUnit final : private net::Timer {
   Result<> stop(const std::string& who);
   Result<> start(const std::string& who);
   Result<> restart(const std::string& who);
+  // What share of the requests it gets; what it has goes on.
+  void share(Wish wish);
   // The service goes down: what waits for its next start is not started.
   void do_not_start();
   // Nobody routes to it any more: no need to wait for the gateway.
@@ -85,7 +88,8 @@ class ReplicaUnit final : private net::Timer {
   Instant spawned() const { return spawned_; }
   std::string log_file() const { return options_.paths.replica_log(options_.name); }
   int log_pipe() const { return log_.get(); }
-  const std::string& held_by() const { return held_by_; }
+  const Wish& wish() const { return wish_; }
+  const std::string& held_by() const { return wish_.stopped_by; }
   plane::Route route() const;
   bool stopped() const { return machine_.state() == supervise::State::kStopped; }
 
@@ -126,7 +130,7 @@ class ReplicaUnit final : private net::Timer {
   bool ipv6_ = false;
   bool listening_ = false;
   bool warned_ = false;
-  std::string held_by_;  // who stopped it
+  Wish wish_;
   // Of a process that has ended, as long as that is not in the log; nobody routes to it.
   pid_t gone_pid_ = 0;
   std::uint64_t gone_start_ = 0;

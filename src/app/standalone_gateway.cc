@@ -52,7 +52,8 @@ class Process {
     const auto names = replica_names(options_.service.config);
     const auto& configured = options_.service.config.replicas.endpoints;
     for (std::size_t slot = 0; slot < configured.size(); ++slot)
-      endpoints_.emplace_back(*table_, slot, names[slot], configured[slot]).begin(std::nullopt, lanes_.loop().now());
+      endpoints_.emplace_back(*table_, slot, names[slot], configured[slot])
+          .begin(std::nullopt, {}, lanes_.loop().now());
   }
 
   void look() {

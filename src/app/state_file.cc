@@ -160,23 +160,38 @@ Result<> save_state(const std::string& path, const SavedState& state) {
                  false);
 }
 
-std::optional<std::map<std::string, std::string>> load_held(const std::string& path) {
+std::optional<Wishes> load_wishes(const std::string& path) {
   const auto text = read(path);
   if (!text) return std::nullopt;
   boost::system::error_code bad;
   const json::value value = json::parse(*text, bad);
   if (bad || !value.is_object()) return std::nullopt;
-  std::map<std::string, std::string> held;
-  for (const auto& [name, who] : value.as_object()) {
-    if (!who.is_string()) return std::nullopt;
-    held[name] = who.as_string();
+  Wishes wishes;
+  for (const auto& [name, of_one] : value.as_object()) {
+    if (!of_one.is_object()) return std::nullopt;
+    Wish& wish = wishes[name];
+    for (const auto& [key, wanted] : of_one.as_object()) {
+      if (key == "weight" && wanted.is_int64()) {
+        wish.weight = static_cast<int>(std::clamp<std::int64_t>(wanted.as_int64(), 0, 1000));
+      } else if (wanted.is_string() && (key == "stopped_by" || key == "drained_by")) {
+        (key == "stopped_by" ? wish.stopped_by : wish.drained_by) = wanted.as_string();
+      } else {
+        return std::nullopt;
+      }
+    }
   }
-  return held;
+  return wishes;
 }
 
-Result<> save_held(const std::string& path, const std::map<std::string, std::string>& held) {
+Result<> save_wishes(const std::string& path, const Wishes& wishes) {
   json::object object;
-  for (const auto& [name, who] : held) object[name] = who;
+  for (const auto& [name, wish] : wishes) {
+    json::object of_one;
+    if (!wish.stopped_by.empty()) of_one["stopped_by"] = wish.stopped_by;
+    if (!wish.drained_by.empty()) of_one["drained_by"] = wish.drained_by;
+    if (wish.weight) of_one["weight"] = *wish.weight;
+    if (!of_one.empty()) object[name] = std::move(of_one);
+  }
   return replace(path, object, true);
 }
 

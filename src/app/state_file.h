@@ -1,14 +1,14 @@
 // What the supervisor must not forget. Two kinds of things with two lives, so two files:
 //
-//   STATE/stopped.json   a person's wishes: which replicas were stopped by hand. They outlive nines and the machine, so
-//                        they are on the disk before the wish is acknowledged, and nothing else writes to that file
-//   STATE/state.json     the processes: what runs with which pid. Good for one boot, so it need not be on the disk,
-//   only
-//                        whole: it is replaced by a rename
+//   STATE/wishes.json   a person's: which replicas were stopped, drained or weighed by hand. They outlive nines and the
+//                       machine, so they are on the disk before a wish is acknowledged; nothing else writes that file
+//   STATE/state.json    the processes: what runs with which pid. Good for one boot, so it need not be on the disk,
+//                       only whole: it is replaced by a rename
 //
 // Torn, missing or of another boot: the wishes are forgotten, or what runs is found by its tag.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -40,9 +40,22 @@ Result<SavedState> load_state(const std::string& path);
 // Safe from our own death when this returns, not from a power loss.
 Result<> save_state(const std::string& path, const SavedState& state);
 
-// Which replicas a person stopped, and who it was. nullopt: damaged or missing.
-std::optional<std::map<std::string, std::string>> load_held(const std::string& path);
+// What a person wants of one replica, or of a server elsewhere.
+struct Wish {
+  std::string stopped_by;     // empty: it is to run. Not of a server elsewhere
+  std::string drained_by;     // empty: it gets its share of the requests
+  std::optional<int> weight;  // percent, instead of what the configuration says
+
+  // Its share, in percent of a plain one.
+  int percent(int configured) const { return drained_by.empty() ? weight.value_or(configured) : 0; }
+  bool operator==(const Wish&) const = default;
+};
+// By the name of the replica, or the address of the server elsewhere: its name changes with its place in the list.
+using Wishes = std::map<std::string, Wish, std::less<>>;
+
+// nullopt: damaged or missing.
+std::optional<Wishes> load_wishes(const std::string& path);
 // On the disk when this returns, which takes some milliseconds.
-Result<> save_held(const std::string& path, const std::map<std::string, std::string>& held);
+Result<> save_wishes(const std::string& path, const Wishes& wishes);
 
 }  // namespace nines::app

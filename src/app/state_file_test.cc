@@ -131,21 +131,26 @@ TEST_CASE("state file: what cannot be written leaves the one before as it was") 
 
 TEST_CASE("state file: a person's wishes are read again, or damaged, and never half of them") {
   const Folder folder;
-  const std::string path = folder / "stopped.json";
-  const std::map<std::string, std::string> held{{"web-1", "nines stop (\"anna\")"}, {"web-2", ""}};
-  CHECK_FALSE(load_held(path));
-  REQUIRE(save_held(path, held));
-  CHECK(load_held(path) == held);
+  const std::string path = folder / "wishes.json";
+  const Wishes wishes{{"web-1", {.stopped_by = "nines stop (\"anna\")"}},
+                      {"web-2", {.drained_by = "bert", .weight = 0}},
+                      {"10.0.0.5:8000", {.weight = 1000}}};
+  CHECK_FALSE(load_wishes(path));
+  REQUIRE(save_wishes(path, wishes));
+  CHECK(load_wishes(path) == wishes);
   const std::string whole = read(path);
   for (std::size_t length = 0; length + 1 < whole.size(); ++length) {
     CAPTURE(length);
-    CHECK_FALSE(load_held(folder.file("torn", whole.substr(0, length))));
+    CHECK_FALSE(load_wishes(folder.file("torn", whole.substr(0, length))));
   }
-  REQUIRE(save_held(path, {}));
-  CHECK(load_held(path) == std::map<std::string, std::string>());
+  for (const char* damaged :
+       {R"({"a": 1})", R"({"a": {"weight": "1"}})", R"({"a": {"stopped_by": 1}})", R"({"a": {"x": "y"}})"})
+    CHECK_FALSE(load_wishes(folder.file("damaged", damaged)));
+  REQUIRE(save_wishes(path, {{"web-1", {}}}));
+  CHECK(load_wishes(path) == Wishes());  // who wants nothing is not in it
   std::filesystem::create_directory(path + ".new");
-  CHECK_FALSE(save_held(path, held));
-  CHECK(load_held(path) == std::map<std::string, std::string>());
+  CHECK_FALSE(save_wishes(path, wishes));
+  CHECK(load_wishes(path) == Wishes());
 }
 
 TEST_CASE("state file: the fingerprint is of what replicas are started from") {

@@ -209,8 +209,11 @@ Task<void> Supervisor::hear_gateway() {
 }
 
 void Supervisor::begin_endpoints() {
-  for (std::size_t slot = 0; slot < endpoints_.size(); ++slot)
-    endpoints_[slot].begin(table_->routes[slot].load(), loop_.now());
+  const Wishes wishes = load_wishes(service_.paths.wishes_file()).value_or(Wishes());
+  for (std::size_t slot = 0; slot < endpoints_.size(); ++slot) {
+    const auto wish = wishes.find(endpoints_[slot].address());
+    endpoints_[slot].begin(table_->routes[slot].load(), wish == wishes.end() ? Wish() : wish->second, loop_.now());
+  }
   if (!endpoints_.empty()) routes_changed();
 }
 

@@ -9,6 +9,7 @@
 // are stopped, then the keeper (which drains their last words).
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -57,6 +58,9 @@ class Supervisor final : private ReplicaUnit::Owner {
   // Starts anew who listens on a Unix socket whose file was removed: nobody can connect to it any more.
   void replace_lost_sockets();
   ReplicaUnit* find(std::string_view name);
+  // Changes what share of the requests a replica or an endpoint gets, and notes `event` of it. kNotFound: there is none
+  // of that name. Any other error: done, but it would not outlive this supervisor.
+  Result<> wish_share(std::string_view name, const std::function<void(Wish&)>& change, plane::Event event);
   bool inherited() const { return inherited_; }
   void note(plane::Event event) override;
 

@@ -110,8 +110,8 @@ Task<void> Supervisor::inherit() {
   note({.kind = EventKind::kSupervisorStarted, .pid = static_cast<std::uint32_t>(::getpid())});
   if (header.ever_ready != 0) fleet_.on_ready();  // first: whatever fails from here on, the service is not given up
   for (std::size_t i = 0; i < replicas_.size(); ++i) {
-    if (!book[i].held_by.empty() && first) {
-      warn(replicas_[i]->name() + " stays stopped, as " + book[i].held_by + " wished; `nines start " +
+    if (!book[i].wish.stopped_by.empty() && first) {
+      warn(replicas_[i]->name() + " stays stopped, as " + book[i].wish.stopped_by + " wished; `nines start " +
            replicas_[i]->name() + "` starts it");
     }
     if (auto begun = replicas_[i]->begin(std::move(book[i])); !begun) {
@@ -136,6 +136,14 @@ bool Supervisor::see_off_gateway(const supervise::Found& found) {
   return true;
 }
 
+// Without the file of the wishes: what can be seen of them.
+Wish wish_found_in(const plane::Route& route) {
+  const char* const somebody = "a person";
+  return {.stopped_by = route.held != 0 ? somebody : "",
+          .drained_by = route.name[0] != '\0' && route.weight == 0 ? somebody : "",
+          .weight = route.weight != 0 && route.weight != 100 ? std::optional<int>(route.weight) : std::nullopt};
+}
+
 // The shared table knows best. What it does not have, after a change of layout or the death of everybody, is in the
 // state file; what that does not have is found by its tag.
 std::vector<ReplicaUnit::Inheritance> Supervisor::read_book() {
@@ -147,7 +155,7 @@ std::vector<ReplicaUnit::Inheritance> Supervisor::read_book() {
     auto& next = table_->header.next_incarnation;
     next = std::max(next.load(), saved->next_incarnation);
   }
-  const auto held = load_held(service_.paths.held_file());
+  const auto wishes = load_wishes(service_.paths.wishes_file());
   std::vector<ReplicaUnit::Inheritance> book;
   for (std::size_t i = 0; i < replicas_.size(); ++i) {
     ReplicaUnit::Inheritance inheritance{};
@@ -157,13 +165,13 @@ std::vector<ReplicaUnit::Inheritance> Supervisor::read_book() {
     } else if (past != nullptr) {
       inheritance.route = *past;
     }
-    if (held) {
-      const auto who = held->find(replicas_[i]->name());
-      if (who != held->end()) inheritance.held_by = who->second;
-    } else if (inheritance.route.held != 0) {
-      inheritance.held_by = "a person";  // whose name was in a file that is lost
+    if (wishes) {
+      const auto wish = wishes->find(replicas_[i]->name());
+      if (wish != wishes->end()) inheritance.wish = wish->second;
+    } else {
+      inheritance.wish = wish_found_in(inheritance.route);
     }
-    inheritance.route.held = inheritance.held_by.empty() ? 0 : 1;
+    inheritance.route.held = inheritance.wish.stopped_by.empty() ? 0 : 1;
     book.push_back(std::move(inheritance));
   }
   return book;
@@ -261,11 +269,10 @@ Result<> Supervisor::changed(bool wished) {
   if (!inherited_) return {};  // what we have not begun is still in the book of the one before
   Result<> kept;
   if (wished) {
-    std::map<std::string, std::string> held;
-    for (const auto& replica : replicas_) {
-      if (!replica->held_by().empty()) held[replica->name()] = replica->held_by();
-    }
-    kept = save_held(service_.paths.held_file(), held);
+    Wishes wishes;
+    for (const auto& replica : replicas_) wishes[replica->name()] = replica->wish();
+    for (const Endpoint& endpoint : endpoints_) wishes[endpoint.address()] = endpoint.wish();
+    kept = save_wishes(service_.paths.wishes_file(), wishes);
   }
   SavedState state{.boot_id = this_boot(),
                    .fingerprint = fingerprint_of(service_),
@@ -277,6 +284,26 @@ Result<> Supervisor::changed(bool wished) {
   if (!saved && state_problem_.empty()) warn(saved.error().text());
   state_problem_ = saved ? "" : saved.error().text();
   return kept;
+}
+
+Result<> Supervisor::wish_share(std::string_view name, const std::function<void(Wish&)>& change, plane::Event event) {
+  const auto reshare = [&](auto& target, std::size_t slot) {
+    Wish wish = target.wish();
+    change(wish);
+    target.share(std::move(wish));
+    event.replica = static_cast<std::uint16_t>(slot);
+    event.incarnation = target.route().incarnation;
+    note(event);
+    routes_changed();
+    return changed(true);
+  };
+  for (std::size_t i = 0; i < replicas_.size(); ++i) {
+    if (replicas_[i]->name() == name) return reshare(*replicas_[i], i);
+  }
+  for (std::size_t i = 0; i < endpoints_.size(); ++i) {
+    if (endpoints_[i].name() == name) return reshare(endpoints_[i], i);
+  }
+  return failure(Code::kNotFound, "there is no replica \"" + std::string(name) + "\"");
 }
 
 Result<> Supervisor::wish_upgrade(const std::string& program) {

@@ -15,13 +15,15 @@ namespace {
 
 constexpr std::size_t kLinesMax = 100'000;
 
-constexpr std::array<std::string_view, 15> kCommands = {"run",     "check",  "up",      "down",    "status",
-                                                        "ps",      "logs",   "start",   "stop",    "restart",
-                                                        "upgrade", "backup", "restore", "gateway", "help"};
+constexpr int kWeightMax = 1000;
+
+constexpr std::array<std::string_view, 18> kCommands = {"run",    "check",   "up",     "down",    "status",  "ps",
+                                                        "logs",   "start",   "stop",   "restart", "drain",   "undrain",
+                                                        "weight", "upgrade", "backup", "restore", "gateway", "help"};
 // Of the same program, later: a person who read about them should not be told of a typo.
-constexpr std::array<std::string_view, 19> kPlanned = {
-    "init", "reload",   "deploy",      "rollback", "spof",    "drill",  "report", "explain", "sla",   "runbook",
-    "calc", "incident", "maintenance", "alert",    "witness", "export", "drain",  "undrain", "weight"};
+constexpr std::array<std::string_view, 16> kPlanned = {
+    "init", "reload",  "deploy", "rollback", "spof",        "drill", "report",  "explain",
+    "sla",  "runbook", "calc",   "incident", "maintenance", "alert", "witness", "export"};
 
 std::unexpected<Reply> complain(std::string text) {
   return std::unexpected(Reply{kWrong, "nines: " + std::move(text)});
@@ -58,6 +60,7 @@ struct Parser {
   std::vector<std::string> logs_replicas;
   std::string timeout;
   std::string replica;
+  std::optional<int> percent;
   CLI::Option* config = nullptr;
 };
 
@@ -126,6 +129,12 @@ Parser::Parser() {
   add("start", "Start a replica that was stopped")->add_option("REPLICA", replica, "Which");
   add("stop", "Stop one replica, until it is started again")->add_option("REPLICA", replica, "Which");
   add("restart", "Restart one replica")->add_option("REPLICA", replica, "Which");
+  add("drain", "Send no new requests to a replica or an endpoint, and let it finish those it has")
+      ->add_option("REPLICA", replica, "Which");
+  add("undrain", "Give it its share of the requests again")->add_option("REPLICA", replica, "Which");
+  c = add("weight", "Set the share of the requests that a replica or an endpoint gets");
+  c->add_option("REPLICA", replica, "Which")->type_name("");
+  c->add_option("PERCENT", percent, "Of what a plain one gets: 0 to 1000")->type_name("");
   c = add("upgrade", "Replace nines itself, while it runs, by this program; also puts a lost anchor back");
   c->add_option("--timeout", timeout, "How long to wait for it (1m)")->type_name("DURATION");
   app.require_subcommand(0, 1);
@@ -233,7 +242,10 @@ std::expected<Command, Reply> command_of(const std::string& name, Parser& parser
     return complain("name the replica: nines " + name + " REPLICA; `nines ps` lists them" +
                     (name == "stop" ? ", `nines down` ends the whole service" : ""));
   }
-  return ReplicaOptions{name, std::move(parser.replica)};
+  if (name == "weight" && (!parser.percent || *parser.percent < 0 || *parser.percent > kWeightMax))
+    return complain("say how much it gets, in percent of a plain one: nines weight " + parser.replica +
+                    " PERCENT, from 0 to " + std::to_string(kWeightMax));
+  return ReplicaOptions{name, std::move(parser.replica), parser.percent.value_or(0)};
 }
 
 // CLI11 wants them in reverse.

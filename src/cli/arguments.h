@@ -76,10 +76,11 @@ struct RestoreOptions {
   bool yes = false;
   bool json = false;
 };
-// start, stop and restart of one replica
+// start, stop, restart, drain, undrain and weight of one replica
 struct ReplicaOptions {
   std::string action;
   std::string replica;
+  int percent = 0;  // weight
 };
 
 using Command = std::variant<CheckOptions, UpOptions, RunOptions, DownOptions, StatusOptions, PsOptions, LogsOptions,

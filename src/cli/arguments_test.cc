@@ -50,6 +50,9 @@ TEST_CASE("arguments: what is understood") {
   CHECK(command<LogsOptions>("logs --since 10m --lines 5").lines == 5);
   CHECK(command<ReplicaOptions>("restart a-1").action == "restart");
   CHECK(command<ReplicaOptions>("stop a-1").replica == "a-1");
+  CHECK(command<ReplicaOptions>("drain a-1").action == "drain");
+  CHECK(command<ReplicaOptions>("weight a-1 0").percent == 0);
+  CHECK(command<ReplicaOptions>("weight a-1 1000").percent == 1000);
 }
 
 TEST_CASE("arguments: global options stand before or after the command") {
@@ -90,8 +93,13 @@ TEST_CASE("arguments: what is not understood says what to do") {
       {"restore x", "nines: `nines restore` does not take `x`; name the archive with --from FILE"},
       {"frobnicate", "nines: there is no command `frobnicate`; `nines --help` lists them"},
       {"drill run", "nines: `nines drill` does not exist in this version yet"},
-      {"weight a-1 5", "nines: `nines weight` does not exist in this version yet"},
-      {"--state s drain", "nines: `nines drain` does not exist in this version yet"},
+      {"weight a-1",
+       "nines: say how much it gets, in percent of a plain one: nines weight a-1 PERCENT, from 0 to 1000"},
+      {"weight a-1 1001",
+       "nines: say how much it gets, in percent of a plain one: nines weight a-1 PERCENT, from 0 to 1000"},
+      {"weight a-1 5 6", "nines: `nines weight` does not take `6`; see `nines weight --help`"},
+      {"--state s drain", "nines: name the replica: nines drain REPLICA; `nines ps` lists them"},
+      {"--state s deploy", "nines: `nines deploy` does not exist in this version yet"},
       {"status --jsn", "nines: `nines status` does not take `--jsn`; did you mean `--json`?"},
       {"up --frobnicate", "nines: `nines up` does not take `--frobnicate`; see `nines up --help`"},
       {"status down", "nines: `nines status` does not take `down`; see `nines status --help`"},

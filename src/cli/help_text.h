@@ -18,6 +18,8 @@ usage: nines [-c FILE] [--state DIR] COMMAND [OPTIONS]        nines COMMAND --he
   ps                         list the processes
   logs [-f] [REPLICA ...]    print the last lines the replicas wrote, or those --since 10m
   start|stop|restart REPLICA
+  drain|undrain REPLICA      send no new requests to it, or its share again
+  weight REPLICA PERCENT     set the share of the requests it gets
 
   gateway [--threads N]      only the gateway, in front of servers that run elsewhere (endpoints:)
 

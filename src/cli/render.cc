@@ -142,6 +142,10 @@ TextTable replica_table(const ServiceStatus& status, const Style& style) {
   for (const ReplicaStatus& replica : status.replicas) {
     table.row(replica_row(replica, style));
     if (!replica.held_by.empty()) table.note("    stopped by " + printable(replica.held_by));
+    if (!replica.drained_by.empty())
+      table.note("    gets no new requests: drained by " + printable(replica.drained_by));
+    if (replica.drained_by.empty() && replica.weight != 100)
+      table.note("    gets " + std::to_string(replica.weight) + " % of what a plain one gets");
     if (!replica.note.empty() && replica.state != "ready")
       table.note("    " + style.paint(look_of(replica.state).colour, printable(replica.note)));
   }

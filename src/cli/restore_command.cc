@@ -155,10 +155,10 @@ class Restorer {
     // service is started: until a restore under it, or a person, says otherwise.
     auto earlier = backup::load_unfinished(service_.paths.state);
     if (!earlier) return true;
-    if (const auto held = app::load_held(service_.paths.held_file())) {
+    if (const auto wishes = app::load_wishes(service_.paths.wishes_file())) {
       std::erase_if(earlier->stopped, [&](const std::string& name) {
-        const auto who = held->find(name);
-        return who == held->end() || !who->second.starts_with(kRestorer);
+        const auto wish = wishes->find(name);
+        return wish == wishes->end() || !wish->second.stopped_by.starts_with(kRestorer);
       });
     }
     done_.still_held = earlier->stopped;

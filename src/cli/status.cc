@@ -79,7 +79,9 @@ ReplicaStatus replica_of(Place from) {
           .latency = latency_of(from["latency_ms"]),
           .log = from["log"].text(),
           .note = from["note"].text(),
-          .held_by = from["held_by"].text()};
+          .held_by = from["held_by"].text(),
+          .drained_by = from["drained_by"].text(),
+          .weight = from["weight"].count().value_or(100)};
 }
 
 PastEvent event_of(Place from) {

@@ -95,10 +95,12 @@ bool anchor_is_dead(const app::Paths& paths) {
   return status && !status->anchor_pid && !status->version.empty();
 }
 
-std::string asked_by(const std::string& command) {
+std::string asked_by(const std::string& command, std::optional<int> weight) {
   const struct passwd* const user = ::getpwuid(::getuid());
   const std::string name = user != nullptr ? user->pw_name : std::to_string(::getuid());
-  return boost::json::serialize(boost::json::object{{"by", command + " (" + name + ")"}});
+  boost::json::object wish{{"by", command + " (" + name + ")"}};
+  if (weight) wish["weight"] = *weight;
+  return boost::json::serialize(wish);
 }
 
 Answered<std::string> choose_replica(const std::string& typed, std::span<const std::string> names) {

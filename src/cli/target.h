@@ -2,6 +2,7 @@
 #pragma once
 
 #include <expected>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -32,7 +33,7 @@ Reply explain(const Error& error, const app::Paths& paths, std::optional<std::in
 bool anchor_is_dead(const app::Paths& paths);
 
 // The body of a wish: {"by": "nines stop (alice)"}.
-std::string asked_by(const std::string& command);
+std::string asked_by(const std::string& command, std::optional<int> weight = std::nullopt);
 
 // kWrong, with the nearest, when `typed` is none of them.
 Answered<std::string> choose_replica(const std::string& typed, std::span<const std::string> names);

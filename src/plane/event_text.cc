@@ -118,6 +118,10 @@ std::string words_of(const Event& event) {
     case EventKind::kCanaryPassed: return with_duration("passes its canary again", event.a);
     case EventKind::kPanicBegan: return "ignores ejections: only " + healthy_words(event);
     case EventKind::kPanicEnded: return "minds ejections again: " + healthy_words(event);
+    case EventKind::kDrainWished: return with_reason("is to get no new requests", reason);
+    case EventKind::kUndrainWished: return with_reason("is to get requests again", reason);
+    case EventKind::kWeightWished:
+      return with_reason("is to get " + std::to_string(event.a) + " % of a plain replica's requests", reason);
     case EventKind::kReaped: return "was reaped";
   }
   return with_reason("event " + std::to_string(static_cast<int>(event.kind)), reason);

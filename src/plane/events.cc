@@ -42,6 +42,9 @@ std::string_view name_of(EventKind kind) {
     case EventKind::kCanaryPassed: return "canary_passed";
     case EventKind::kPanicBegan: return "panic_began";
     case EventKind::kPanicEnded: return "panic_ended";
+    case EventKind::kDrainWished: return "drain_wished";
+    case EventKind::kUndrainWished: return "undrain_wished";
+    case EventKind::kWeightWished: return "weight_wished";
     case EventKind::kReaped: return "reaped";
   }
   return "unknown";

@@ -51,6 +51,9 @@ enum class EventKind : std::uint16_t {
   kCanaryPassed,  // it answers the golden request again; a: ns it took
   kPanicBegan,    // so few replicas are healthy that ejections are ignored; a: healthy, b: of how many
   kPanicEnded,    // a: healthy, b: of how many
+  kDrainWished,   // text: by whom
+  kUndrainWished,  // text: by whom
+  kWeightWished,   // text: by whom; a: percent of what a plain replica gets
   // Between the anchor and the supervisor only, never in the log:
   kReaped = 1000,  // incarnation: start time of the process; a: si_code, b: si_status of waitid(2)
 };

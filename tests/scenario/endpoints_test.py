@@ -177,6 +177,29 @@ class UpWithEndpoints(Elsewhere):
         settled(service, 2, elsewhere=True)
         self.assertEqual(harness.http(service.url, "/x")[0], 200)
 
+    def test_a_server_elsewhere_is_drained_and_weighed(self):
+        backends = self.backends()
+        service = self.service(backends)
+        service.up()
+        service.wait_ready(2)
+        with harness.Load(service.url, get=["/x"], connections=12, rate=100) as load:
+            load.run_for(0.3)
+            service.nines("drain", "far-1", status=0)
+            load.run_for(0.1)
+            before = backends[0].answered()
+            supervisor = service.status()[1]["supervisor"]["pid"]
+            harness.kill9(supervisor)
+            survival.succeeded(service, "supervisor", supervisor)
+            load.run_for(0.5)
+            self.assertEqual(backends[0].answered(), before)
+            self.assertEqual([replica["weight"] for replica in service.replicas()], [0, 100])
+            service.nines("undrain", "far-1", status=0)
+            service.nines("weight", "far-2", "0", status=0)
+            harness.wait_for(lambda: backends[0].answered() > before, 10, "requests on it again")
+        self.assertEqual(load.result["failed"], 0, harness.describe(load.result))
+        self.assertIn("nines weight far-1 PERCENT", service.nines("weight", "far-1", "x1", status=2).stderr + service.nines(
+            "weight", "far-1", status=2).stderr)
+
     def test_servers_that_are_never_there_end_it(self):
         backend, = self.backends(1)
         backend.kill()

@@ -11,6 +11,7 @@ import time
 import unittest
 
 import harness
+import survival
 
 NOT_RUNNING = 3
 
@@ -259,6 +260,58 @@ class Commands(ServiceTest):
             # What a person asked for is no crash.
             self.assertEqual([r["restarts"] for r in service.replicas()], [0, 0, 0])
             self.assertEqual(service.status()[1]["gateway"]["replayed"], 0)
+
+    def test_a_replica_is_drained_weighed_and_undrained_without_a_failed_request(self):
+        with harness.Service(harness.slow_service(count=3, extra=harness.REPLAY_SAFE)) as service:
+            service.up()
+            service.wait_ready(3)
+
+            def idle(name):
+                harness.wait_for(lambda: service.replica(name)["in_flight"] == 0, 10, f"{name} without a request")
+
+            def served_meanwhile(load):
+                before = {replica["name"]: replica["requests"] for replica in service.replicas()}
+                load.run_for(0.5)
+                return {replica["name"]: replica["requests"] - before[replica["name"]] for replica in service.replicas()}
+            with harness.Load(service.url, get=["/x"], post={"/y": "{}"}, connections=8, rate=200) as load:
+                load.run_for(0.3)
+                said = service.nines("drain", "slow-1", status=0).stdout
+                self.assertIn("slow-1 gets no new requests", said)
+                idle("slow-1")
+                self.assertEqual(served_meanwhile(load)["slow-1"], 0)
+                drained = service.replica("slow-1")
+                self.assertEqual((drained["state"], drained["weight"]), ("ready", 0))
+                self.assertIn("nines drain", drained["drained_by"])
+                self.assertIn("drained by nines drain", service.nines("status", status=0).stdout)
+                # It outlives the replica and the supervisor.
+                harness.kill9(drained["pid"])
+                service.wait_replaced("slow-1", drained["pid"])
+                supervisor = service.status()[1]["supervisor"]["pid"]
+                harness.kill9(supervisor)
+                survival.succeeded(service, "supervisor", supervisor)
+                self.assertEqual(served_meanwhile(load)["slow-1"], 0)
+                service.nines("weight", "slow-2", "0", status=0)
+                idle("slow-2")
+                self.assertEqual([served > 0 for served in served_meanwhile(load).values()], [False, False, True])
+                service.nines("undrain", "slow-1", status=0)
+                service.nines("weight", "slow-2", "100", status=0)
+                harness.wait_for(lambda: all(served_meanwhile(load).values()), 10, "all of them to serve")
+            self.assertEqual(load.result["failed"], 0, harness.describe(load.result))
+
+    def test_a_drained_replica_stays_so_over_a_new_start_and_finishes_what_it_has(self):
+        with harness.Service(harness.odd_service(count=1)) as service:
+            service.up()
+            request = request_in_flight(service, 1, "POST")
+            self.assertIn("1 to finish", service.nines("drain", "odd-1", status=0).stdout)
+            self.assertEqual(request.answer()[0], 200)
+            self.assertEqual(harness.http(service.url, "/x", timeout=20)[0], 503)
+            service.down(status=0)
+            service.up_background()
+            harness.wait_for(lambda: service.status()[0] == 0 and service.replicas()[0]["state"] == "ready", 30,
+                             "the replica ready")
+            self.assertEqual(service.replicas()[0]["weight"], 0)
+            service.nines("undrain", "odd-1", status=0)
+            harness.wait_for(lambda: harness.http(service.url, "/wait?0")[0] == 200, 10, "an answer")
 
     def test_a_request_in_flight_on_a_replica_that_is_restarted_is_answered_by_it(self):
         with harness.Service(harness.odd_service(count=1)) as service:
