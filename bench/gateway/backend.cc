@@ -6,13 +6,13 @@
 //   /small            about 100 bytes of JSON; any method
 //   /echo             reads the request's body and answers how long it was
 //   /big              1 MiB
-//   /sse?events=N&every_us=US    N small events, one write each, paced; an event says when it was sent
-//   (CLOCK_MONOTONIC) /work[?us=US]     inference: waits for one of --slots, holds it for US (default: --service-us); a
-//   body that does not
-//                     begin with `{` is answered with 500. A client that leaves frees its slot.
+//   /sse?events=N&every_us=US
+//                     N small events, one write each, paced; an event says when it was sent (CLOCK_MONOTONIC)
+//   /work[?us=US]     inference: waits for one of --slots, holds it for US (default: --service-us); a body that does
+//                     not begin with `{` is answered with 500. A client that leaves frees its slot.
 //   /health           200 in every mode
-//   /control?mode=ok|fail|hang|reset   of /work and /small: as above | 500 at once | never an answer | the connection
-//   ends /stats            {"requests", "abandoned"}: of everything but /health, /control and /stats
+//   /control?mode=M   of /work and /small: ok, as above | fail, 500 at once | hang, never an answer | reset
+//   /stats            {"requests", "abandoned"}: of everything but /health, /control and /stats
 //
 // SIGTERM: takes no more connections, closes idle ones, finishes what it has, exits 0.
 #include <arpa/inet.h>

@@ -4,6 +4,7 @@ import http.client
 import json
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -205,9 +206,40 @@ def long_prefill(goals, seconds):
     print_failures(result)
 
 
+def leavers(goals):
+    """A client that goes has its server freed: nobody reads the answer any more."""
+    print("\nclients that leave")
+    proxy = proxies.Nines(None, arguments=["--service-us", 5000], gateway={})
+    try:
+        ports = proxy.backend_ports()
+        for when, path, first in (("before the first byte", "/work?us=20000000", None),
+                                  ("in the middle of a stream", "/sse?events=1000&every_us=20000", b"data:")):
+            took = [time_to_leave(proxy.port, ports, path, first) for _ in range(20)]
+            goals(f"one that leaves {when} frees its server within 100 ms", max(took) < 0.1,
+                  f"at most {max(took) * 1000:.1f} ms, of 20")
+    finally:
+        proxy.close()
+
+
+def time_to_leave(port, ports, path, first):
+    """Seconds from a client's close() until its server has seen it; `first`: it leaves when it has read this."""
+    def count(what):
+        return sum(stats(one)[what] for one in ports)
+    requests, abandoned = count("requests"), count("abandoned")
+    with socket.create_connection(("127.0.0.1", port), 5) as client:
+        client.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        seen = b""
+        while first and first not in seen:
+            seen += client.recv(4096)
+        proxies.wait_for(lambda: count("requests") > requests, 5, "a server that has the request")
+    left = time.monotonic()
+    proxies.wait_for(lambda: count("abandoned") > abandoned, 5, "a server that sees its client leave")
+    return time.monotonic() - left
+
+
 def main():
     parts = {"overload": overload, "outage": outage, "malformed": malformed, "dead_inference": dead_inference,
-             "long_prefill": None}
+             "leavers": leavers, "long_prefill": None}
     parser = argparse.ArgumentParser(prog="./dev bench overload", description=__doc__)
     parser.add_argument("--part", choices=parts, action="append", help="may be repeated (all)")
     parser.add_argument("--prefill", type=int, default=20, help="seconds; 300 is a real one (20)")
