@@ -137,7 +137,8 @@ class Reporter {
             {"errors", number(observed.errors)},
             {"latency_ms", latency(observed.latency)},
             {"log", unit.log_file()},
-            {"weight", unit.wish().percent(100)},
+            {"weight", unit.wish().percent(kPlainWeight)},
+            {"weight_wished", weight_wished(unit.wish())},
             {"held_by", text_or_null(unit.wish().stopped_by)},
             {"drained_by", text_or_null(unit.wish().drained_by)},
             {"note", unready && verdict ? verdict->reason : ""}};
@@ -146,6 +147,10 @@ class Reporter {
   static json::value address_of(const plane::Route& route) {
     const net::Address address = gateway::address_of(route);
     return address.is_set() ? json::value(address.text()) : json::value(nullptr);
+  }
+
+  static json::value weight_wished(const Wish& wish) {
+    return wish.weight ? json::value(*wish.weight) : json::value(nullptr);
   }
 
   // The keys of a replica, as far as they say something about a server elsewhere.
@@ -169,6 +174,7 @@ class Reporter {
             {"latency_ms", latency(observed.latency)},
             {"log", nullptr},
             {"weight", route.weight},
+            {"weight_wished", weight_wished(endpoint.wish())},
             {"held_by", nullptr},
             {"drained_by", text_or_null(endpoint.wish().drained_by)},
             {"note", verdict && verdict->incarnation == route.incarnation ? verdict->reason : ""}};
@@ -228,7 +234,11 @@ std::int64_t number_in(const json::object& object, std::string_view key) {
   return value != nullptr && value->is_int64() ? value->as_int64() : 0;
 }
 
-std::string who_asks(const std::string& body) { return text_in(object_of(body), "by", "the control socket"); }
+// Never empty: who wished something is also how it is known that somebody did.
+std::string who_asks(const std::string& body) {
+  const std::string who = text_in(object_of(body), "by");
+  return who.empty() ? "the control socket" : who;
+}
 
 // What commands do on their own, and the record should know.
 http::Response note_event(Supervisor& supervisor, const std::string& body) {
@@ -280,10 +290,18 @@ std::optional<http::Response> order_share(Supervisor& supervisor, const std::str
     kept = supervisor.wish_share(name, [](Wish& wish) { wish.drained_by.clear(); }, event);
   } else if (order == "weight") {
     event.kind = plane::EventKind::kWeightWished;
-    event.a = object.contains("weight") ? number_in(object, "weight") : -1;
-    if (event.a < 0 || event.a > kWeightMax)
-      return http::error_response(400, "weight is a percentage from 0 to " + std::to_string(kWeightMax), "no_weight");
-    kept = supervisor.wish_share(name, [&](Wish& wish) { wish.weight = static_cast<int>(event.a); }, event);
+    const json::value* const weight = object.if_contains("weight");
+    const bool back = weight != nullptr && weight->is_null();
+    const bool good =
+        weight != nullptr && weight->is_int64() && weight->as_int64() >= 0 && weight->as_int64() <= kWeightMax;
+    if (!back && !good)
+      return http::error_response(400,
+                                  "weight is a whole percentage from 0 to " + std::to_string(kWeightMax) +
+                                      ", or null for the one of the configuration",
+                                  "no_weight");
+    event.a = good ? weight->as_int64() : -1;
+    kept = supervisor.wish_share(
+        name, [&](Wish& wish) { wish.weight = good ? std::optional(static_cast<int>(event.a)) : std::nullopt; }, event);
   } else {
     return std::nullopt;
   }

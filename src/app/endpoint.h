@@ -24,6 +24,7 @@ class Endpoint {
 
   const std::string& name() const { return name_; }
   std::string address() const { return at_.at.text(); }
+  int configured_weight() const { return at_.weight; }
   const plane::Route& route() const { return route_; }
   const Wish& wish() const { return wish_; }
   // What share of the requests it gets; what it has goes on.

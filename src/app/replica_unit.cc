@@ -426,7 +426,7 @@ plane::Route ReplicaUnit::route() const {
                      .ordered = static_cast<std::uint8_t>(machine_.ordered() ? 1 : 0),
                      .held = static_cast<std::uint8_t>(wish_.stopped_by.empty() ? 0 : 1),
                      .crashes_in_row = static_cast<std::uint32_t>(machine_.crashes_in_row()),
-                     .weight = static_cast<std::uint16_t>(wish_.percent(100))};
+                     .weight = static_cast<std::uint16_t>(wish_.percent(kPlainWeight))};
   plane::set_field(route.name, options_.name);
   plane::set_field(route.socket, socket_);
   return route;

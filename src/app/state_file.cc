@@ -160,6 +160,24 @@ Result<> save_state(const std::string& path, const SavedState& state) {
                  false);
 }
 
+Wish wish_in(const Wishes& wishes, std::string_view name) {
+  const auto found = wishes.find(name);
+  return found == wishes.end() ? Wish() : found->second;
+}
+
+Wish wish_found_in(const plane::Route& route, int configured) {
+  constexpr const char* kSomebody = "a person";  // whose name was in the file
+  Wish wish;
+  if (route.held != 0) wish.stopped_by = kSomebody;
+  if (route.name[0] == '\0' || route.weight == configured) return wish;
+  if (route.weight == 0) {
+    wish.drained_by = kSomebody;
+  } else {
+    wish.weight = route.weight;
+  }
+  return wish;
+}
+
 std::optional<Wishes> load_wishes(const std::string& path) {
   const auto text = read(path);
   if (!text) return std::nullopt;
@@ -175,7 +193,7 @@ std::optional<Wishes> load_wishes(const std::string& path) {
         wish.weight = static_cast<int>(std::clamp<std::int64_t>(wanted.as_int64(), 0, 1000));
       } else if (wanted.is_string() && (key == "stopped_by" || key == "drained_by")) {
         (key == "stopped_by" ? wish.stopped_by : wish.drained_by) = wanted.as_string();
-      } else {
+      } else if (key == "weight" || key == "stopped_by" || key == "drained_by") {
         return std::nullopt;
       }
     }

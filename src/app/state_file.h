@@ -53,7 +53,14 @@ struct Wish {
 // By the name of the replica, or the address of the server elsewhere: its name changes with its place in the list.
 using Wishes = std::map<std::string, Wish, std::less<>>;
 
-// nullopt: damaged or missing.
+inline constexpr int kPlainWeight = 100;  // of a replica
+
+// None: it wants nothing.
+Wish wish_in(const Wishes& wishes, std::string_view name);
+// What a record shows of it, when the file is lost. `configured`: the weight without a wish.
+Wish wish_found_in(const plane::Route& route, int configured);
+
+// nullopt: damaged or missing. What a later version knows besides is left out.
 std::optional<Wishes> load_wishes(const std::string& path);
 // On the disk when this returns, which takes some milliseconds.
 Result<> save_wishes(const std::string& path, const Wishes& wishes);

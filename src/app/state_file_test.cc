@@ -143,9 +143,9 @@ TEST_CASE("state file: a person's wishes are read again, or damaged, and never h
     CAPTURE(length);
     CHECK_FALSE(load_wishes(folder.file("torn", whole.substr(0, length))));
   }
-  for (const char* damaged :
-       {R"({"a": 1})", R"({"a": {"weight": "1"}})", R"({"a": {"stopped_by": 1}})", R"({"a": {"x": "y"}})"})
+  for (const char* damaged : {R"({"a": 1})", R"({"a": {"weight": "1"}})", R"({"a": {"stopped_by": 1}})"})
     CHECK_FALSE(load_wishes(folder.file("damaged", damaged)));
+  CHECK(load_wishes(folder.file("later", R"({"a": {"x": "y", "weight": 5}})")) == Wishes{{"a", {.weight = 5}}});
   REQUIRE(save_wishes(path, {{"web-1", {}}}));
   CHECK(load_wishes(path) == Wishes());  // who wants nothing is not in it
   std::filesystem::create_directory(path + ".new");

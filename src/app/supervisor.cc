@@ -208,11 +208,15 @@ Task<void> Supervisor::hear_gateway() {
   }
 }
 
-void Supervisor::begin_endpoints() {
-  const Wishes wishes = load_wishes(service_.paths.wishes_file()).value_or(Wishes());
+void Supervisor::begin_endpoints(bool first) {
+  const auto wishes = load_wishes(service_.paths.wishes_file());
   for (std::size_t slot = 0; slot < endpoints_.size(); ++slot) {
-    const auto wish = wishes.find(endpoints_[slot].address());
-    endpoints_[slot].begin(table_->routes[slot].load(), wish == wishes.end() ? Wish() : wish->second, loop_.now());
+    Endpoint& endpoint = endpoints_[slot];
+    const auto before = table_->routes[slot].load();
+    const Wish wish = wishes ? wish_in(*wishes, endpoint.address())
+                             : wish_found_in(before.value_or(plane::Route{}), endpoint.configured_weight());
+    endpoint.begin(before, wish, loop_.now());
+    if (first) remind_of(endpoint.name(), wish);
   }
   if (!endpoints_.empty()) routes_changed();
 }
@@ -248,7 +252,7 @@ Task<void> Supervisor::hear_signals() {
 // Says once that the service is up: enough replicas are ready, and the listeners answer.
 Task<void> Supervisor::announce_up() {
   while (phase_ == Phase::kStarting) {
-    bool up = ready_count() >= enough_ready() && table_->header.gateway_serving != 0;
+    bool up = serving_count() >= enough_ready() && table_->header.gateway_serving != 0;
     const bool asked = enough_ready() > 0 && table_->header.announced == 0;
     for (std::size_t i = 0; up && asked && i < service_.config.listen.size(); ++i) {
       up = (co_await answers(service_.config.listen[i])).has_value();
@@ -375,14 +379,23 @@ int Supervisor::ready_count() const {
                           std::ranges::count_if(endpoints_, &Endpoint::ready));
 }
 
+int Supervisor::serving_count() const {
+  return static_cast<int>(
+      std::ranges::count_if(
+          replicas_, [](const auto& r) { return r->machine().state() == State::kReady && r->route().weight > 0; }) +
+      std::ranges::count_if(endpoints_, [](const Endpoint& e) { return e.ready() && e.route().weight > 0; }));
+}
+
+// A person may have stopped all of them, or drained them: then there is nobody to wait for.
 int Supervisor::wanted_count() const {
   return static_cast<int>(
-      std::count_if(replicas_.begin(), replicas_.end(), [](const auto& r) { return r->held_by().empty(); }));
+      std::ranges::count_if(replicas_, [](const auto& r) { return r->held_by().empty() && r->route().weight > 0; }) +
+      std::ranges::count_if(endpoints_, [](const Endpoint& e) { return e.route().weight > 0; }));
 }
 
 int Supervisor::enough_ready() const {
-  if (!endpoints_.empty()) return 1;  // nobody here can bring the others up
-  return std::min(fleet_.enough_ready(), wanted_count());
+  const int enough = endpoints_.empty() ? fleet_.enough_ready() : 1;  // nobody here can bring the others up
+  return std::min(enough, wanted_count());
 }
 
 std::string Supervisor::check_in_words() const {

@@ -100,7 +100,9 @@ class Supervisor final : private ReplicaUnit::Owner {
 
   std::vector<ReplicaUnit::Inheritance> read_book();
   Task<void> carry_counters();
-  void begin_endpoints();
+  void begin_endpoints(bool first);
+  void remind_of(const std::string& name, const Wish& wish);
+  bool anything_wished() const;
   Task<void> await_endpoints();
   void look_at_endpoints();
   Task<void> hear_gateway();
@@ -124,6 +126,7 @@ class Supervisor final : private ReplicaUnit::Owner {
   Outcome outcome() const;
   std::string check_in_words() const;
   int ready_count() const;
+  int serving_count() const;
   int wanted_count() const;
   int enough_ready() const;
 

@@ -110,20 +110,35 @@ Task<void> Supervisor::inherit() {
   note({.kind = EventKind::kSupervisorStarted, .pid = static_cast<std::uint32_t>(::getpid())});
   if (header.ever_ready != 0) fleet_.on_ready();  // first: whatever fails from here on, the service is not given up
   for (std::size_t i = 0; i < replicas_.size(); ++i) {
-    if (!book[i].wish.stopped_by.empty() && first) {
-      warn(replicas_[i]->name() + " stays stopped, as " + book[i].wish.stopped_by + " wished; `nines start " +
-           replicas_[i]->name() + "` starts it");
-    }
+    if (first) remind_of(replicas_[i]->name(), book[i].wish);
     if (auto begun = replicas_[i]->begin(std::move(book[i])); !begun) {
       last_error_ = begun.error().text();
       verdict_ = {supervise::Outcome::kGaveUp, supervise::Reason::kCannotExecute, 1};
       wish_down("nines");
     }
   }
-  begin_endpoints();
+  begin_endpoints(first);
   inherited_ = true;
-  (void)changed(false);  // the file may be damaged, or of another boot
+  const bool lost = anything_wished() && !load_wishes(service_.paths.wishes_file());
+  if (lost)
+    warn(service_.paths.wishes_file() + " is damaged or missing: what was wished by hand is as the replicas show it");
+  (void)changed(lost);  // the files may be damaged, or of another boot
   if (header.stopping != 0) wish_down("whoever asked the supervisor before");
+}
+
+// What a person wished before nines was started again, and may have forgotten.
+void Supervisor::remind_of(const std::string& name, const Wish& wish) {
+  if (!wish.stopped_by.empty())
+    warn(name + " stays stopped, as " + wish.stopped_by + " wished; `nines start " + name + "` starts it");
+  if (!wish.drained_by.empty())
+    warn(name + " gets no requests, as " + wish.drained_by + " wished; `nines undrain " + name +
+         "` gives it its share");
+}
+
+bool Supervisor::anything_wished() const {
+  const auto has_wish = [](const auto& target) { return target.wish() != Wish(); };
+  return std::ranges::any_of(replicas_, [&](const auto& replica) { return has_wish(*replica); }) ||
+         std::ranges::any_of(endpoints_, has_wish);
 }
 
 // One that was asked to leave and still finishes its requests. False: it is gone.
@@ -136,20 +151,12 @@ bool Supervisor::see_off_gateway(const supervise::Found& found) {
   return true;
 }
 
-// Without the file of the wishes: what can be seen of them.
-Wish wish_found_in(const plane::Route& route) {
-  const char* const somebody = "a person";
-  return {.stopped_by = route.held != 0 ? somebody : "",
-          .drained_by = route.name[0] != '\0' && route.weight == 0 ? somebody : "",
-          .weight = route.weight != 0 && route.weight != 100 ? std::optional<int>(route.weight) : std::nullopt};
-}
-
 // The shared table knows best. What it does not have, after a change of layout or the death of everybody, is in the
 // state file; what that does not have is found by its tag.
 std::vector<ReplicaUnit::Inheritance> Supervisor::read_book() {
   const auto saved = load_state(service_.paths.state_file());
   if (!saved && saved.error().code() != Code::kNotFound)
-    warn(saved.error().text() + "; what runs is found all the same, what a person stopped is started");
+    warn(saved.error().text() + "; what runs is found all the same");
   const bool current = saved && saved->is_of_this_boot() && saved->fingerprint == fingerprint_of(service_);
   if (current) {
     auto& next = table_->header.next_incarnation;
@@ -165,12 +172,7 @@ std::vector<ReplicaUnit::Inheritance> Supervisor::read_book() {
     } else if (past != nullptr) {
       inheritance.route = *past;
     }
-    if (wishes) {
-      const auto wish = wishes->find(replicas_[i]->name());
-      if (wish != wishes->end()) inheritance.wish = wish->second;
-    } else {
-      inheritance.wish = wish_found_in(inheritance.route);
-    }
+    inheritance.wish = wishes ? wish_in(*wishes, replicas_[i]->name()) : wish_found_in(inheritance.route, kPlainWeight);
     inheritance.route.held = inheritance.wish.stopped_by.empty() ? 0 : 1;
     book.push_back(std::move(inheritance));
   }

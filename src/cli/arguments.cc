@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::size_t kLinesMax = 100'000;
 
-constexpr int kWeightMax = 1000;
+constexpr std::uint64_t kWeightMax = 1000;
 
 constexpr std::array<std::string_view, 18> kCommands = {"run",    "check",   "up",     "down",    "status",  "ps",
                                                         "logs",   "start",   "stop",   "restart", "drain",   "undrain",
@@ -60,7 +60,7 @@ struct Parser {
   std::vector<std::string> logs_replicas;
   std::string timeout;
   std::string replica;
-  std::optional<int> percent;
+  std::string percent;
   CLI::Option* config = nullptr;
 };
 
@@ -134,7 +134,7 @@ Parser::Parser() {
   add("undrain", "Give it its share of the requests again")->add_option("REPLICA", replica, "Which");
   c = add("weight", "Set the share of the requests that a replica or an endpoint gets");
   c->add_option("REPLICA", replica, "Which")->type_name("");
-  c->add_option("PERCENT", percent, "Of what a plain one gets: 0 to 1000")->type_name("");
+  c->add_option("PERCENT", percent, "Of what a plain one gets: 0 to 1000, or `default`: as configured")->type_name("");
   c = add("upgrade", "Replace nines itself, while it runs, by this program; also puts a lost anchor back");
   c->add_option("--timeout", timeout, "How long to wait for it (1m)")->type_name("DURATION");
   app.require_subcommand(0, 1);
@@ -242,10 +242,15 @@ std::expected<Command, Reply> command_of(const std::string& name, Parser& parser
     return complain("name the replica: nines " + name + " REPLICA; `nines ps` lists them" +
                     (name == "stop" ? ", `nines down` ends the whole service" : ""));
   }
-  if (name == "weight" && (!parser.percent || *parser.percent < 0 || *parser.percent > kWeightMax))
-    return complain("say how much it gets, in percent of a plain one: nines weight " + parser.replica +
-                    " PERCENT, from 0 to " + std::to_string(kWeightMax));
-  return ReplicaOptions{name, std::move(parser.replica), parser.percent.value_or(0)};
+  std::optional<int> percent;
+  if (name == "weight" && parser.percent != "default") {
+    const auto given = parse_unsigned(parser.percent);
+    if (!given || *given > kWeightMax)
+      return complain("say how much it gets, in percent of a plain one: nines weight " + parser.replica +
+                      " PERCENT, from 0 to " + std::to_string(kWeightMax) + ", or `default`");
+    percent = static_cast<int>(*given);
+  }
+  return ReplicaOptions{name, std::move(parser.replica), percent};
 }
 
 // CLI11 wants them in reverse.

@@ -80,7 +80,7 @@ struct RestoreOptions {
 struct ReplicaOptions {
   std::string action;
   std::string replica;
-  int percent = 0;  // weight
+  std::optional<int> percent;  // weight; nullopt: the configured one
 };
 
 using Command = std::variant<CheckOptions, UpOptions, RunOptions, DownOptions, StatusOptions, PsOptions, LogsOptions,

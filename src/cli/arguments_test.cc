@@ -53,6 +53,7 @@ TEST_CASE("arguments: what is understood") {
   CHECK(command<ReplicaOptions>("drain a-1").action == "drain");
   CHECK(command<ReplicaOptions>("weight a-1 0").percent == 0);
   CHECK(command<ReplicaOptions>("weight a-1 1000").percent == 1000);
+  CHECK(command<ReplicaOptions>("weight a-1 default").percent == std::nullopt);
 }
 
 TEST_CASE("arguments: global options stand before or after the command") {
@@ -94,9 +95,14 @@ TEST_CASE("arguments: what is not understood says what to do") {
       {"frobnicate", "nines: there is no command `frobnicate`; `nines --help` lists them"},
       {"drill run", "nines: `nines drill` does not exist in this version yet"},
       {"weight a-1",
-       "nines: say how much it gets, in percent of a plain one: nines weight a-1 PERCENT, from 0 to 1000"},
+       "nines: say how much it gets, in percent of a plain one: nines weight a-1 PERCENT, from 0 to 1000, or "
+       "`default`"},
       {"weight a-1 1001",
-       "nines: say how much it gets, in percent of a plain one: nines weight a-1 PERCENT, from 0 to 1000"},
+       "nines: say how much it gets, in percent of a plain one: nines weight a-1 PERCENT, from 0 to 1000, or "
+       "`default`"},
+      {"weight a-1 x1",
+       "nines: say how much it gets, in percent of a plain one: nines weight a-1 PERCENT, from 0 to 1000, or "
+       "`default`"},
       {"weight a-1 5 6", "nines: `nines weight` does not take `6`; see `nines weight --help`"},
       {"--state s drain", "nines: name the replica: nines drain REPLICA; `nines ps` lists them"},
       {"--state s deploy", "nines: `nines deploy` does not exist in this version yet"},

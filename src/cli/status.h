@@ -26,11 +26,11 @@ struct ReplicaStatus {
   std::optional<Duration> uptime;
   std::uint64_t restarts = 0, in_flight = 0, requests = 0, errors = 0;
   Latency latency;
-  std::string log;         // path
-  std::string note;        // why it is unready
-  std::string held_by;     // who stopped it
-  std::string drained_by;  // who wants no new requests for it
-  std::uint64_t weight = 100;
+  std::string log;                             // path
+  std::string note;                            // why it is unready
+  std::string held_by;                         // who stopped it
+  std::string drained_by;                      // who wants no new requests for it
+  std::optional<std::uint64_t> weight_wished;  // percent, set by hand
 };
 
 struct PastEvent {

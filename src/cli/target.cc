@@ -95,12 +95,22 @@ bool anchor_is_dead(const app::Paths& paths) {
   return status && !status->anchor_pid && !status->version.empty();
 }
 
-std::string asked_by(const std::string& command, std::optional<int> weight) {
+namespace {
+
+std::string by(const std::string& command) {
   const struct passwd* const user = ::getpwuid(::getuid());
-  const std::string name = user != nullptr ? user->pw_name : std::to_string(::getuid());
-  boost::json::object wish{{"by", command + " (" + name + ")"}};
-  if (weight) wish["weight"] = *weight;
-  return boost::json::serialize(wish);
+  return command + " (" + (user != nullptr ? user->pw_name : std::to_string(::getuid())) + ")";
+}
+
+}  // namespace
+
+std::string asked_by(const std::string& command) {
+  return boost::json::serialize(boost::json::object{{"by", by(command)}});
+}
+
+std::string asked_for_weight(const std::string& command, std::optional<int> percent) {
+  const boost::json::value weight = percent ? boost::json::value(*percent) : boost::json::value(nullptr);
+  return boost::json::serialize(boost::json::object{{"by", by(command)}, {"weight", weight}});
 }
 
 Answered<std::string> choose_replica(const std::string& typed, std::span<const std::string> names) {

@@ -33,7 +33,9 @@ Reply explain(const Error& error, const app::Paths& paths, std::optional<std::in
 bool anchor_is_dead(const app::Paths& paths);
 
 // The body of a wish: {"by": "nines stop (alice)"}.
-std::string asked_by(const std::string& command, std::optional<int> weight = std::nullopt);
+std::string asked_by(const std::string& command);
+// The same of a weight; nullopt: the configured one.
+std::string asked_for_weight(const std::string& command, std::optional<int> percent);
 
 // kWrong, with the nearest, when `typed` is none of them.
 Answered<std::string> choose_replica(const std::string& typed, std::span<const std::string> names);

@@ -170,6 +170,7 @@ Task<Exchange::Ended> Exchange::attempt(std::size_t slot) {
     buffers_.tried.push_back(attempt.incarnation());
     buffers_.attempts.push_back({slot, "", 0ns});
     sent_ = all_sent_ = exited_ = hung_ = false;
+    sent_at_ = begun;  // an answer may come before it has the whole request
     send_error_.reset();
     ended = co_await talk(attempt).under(client_left_);
     if (ended == Ended::kFailed) co_await learn_of_exit(attempt).under(client_left_);
@@ -230,8 +231,7 @@ Task<Exchange::Ended> Exchange::talk(Attempt& attempt) {
     if (upstream.error().code() == Code::kTimedOut) timed_out(plane::Timeout::kConnect);
     co_return failed(std::move(upstream.error()));
   }
-  // Runs at once, and to its end where the sockets take all of it: for most requests there is nothing to wait for
-  // below.
+  // For most requests it has ended long before the answer is there: nothing to wait for below.
   TaskGroup sending(&attempt.scope());
   sending.start(send(attempt, *(*upstream)->stream));
 
@@ -278,37 +278,43 @@ Task<void> Exchange::send(Attempt& attempt, net::Stream& replica) {
   replica.read_deadline(Instant::never());
   replica.write_deadline(shop_.loop.now() + shop_.settings.answer_idle);
   sent_ = true;
+  const Instant now = shop_.loop.now();
   const auto written =
       chunked && !body_.kept().empty()
           ? co_await replica.write({buffers_.upstream_head, chunk.view(), body_.kept(), http::kChunkEnd})
           : co_await replica.write({buffers_.upstream_head, body_.kept()});
   if (!written) co_return sending_failed(attempt, written.error());
   if (!body_.whole()) co_return co_await send_rest(attempt, replica);
-  whole_request_sent(attempt, replica);
+  whole_request_sent(attempt, replica, now);
 }
 
 Task<void> Exchange::send_rest(Attempt& attempt, net::Stream& replica) {
   const bool chunked = request_.framing() == http::Framing::kChunked;
+  Instant last = shop_.loop.now();
   while (true) {
     const auto piece = co_await body_.next();
     if (!piece) co_return sending_failed(attempt, piece.error());
     if (piece->empty()) break;
     const http::ChunkHead chunk(piece->size());
-    replica.write_deadline(shop_.loop.now() + shop_.settings.answer_idle);
+    last = shop_.loop.now();
+    replica.write_deadline(last + shop_.settings.answer_idle);
     const auto written =
         chunked ? co_await replica.write({chunk.view(), *piece, http::kChunkEnd}) : co_await replica.write(*piece);
     if (!written) co_return sending_failed(attempt, written.error());
   }
   if (chunked) {
+    last = shop_.loop.now();
     if (const auto written = co_await replica.write(http::kLastChunk); !written)
       co_return sending_failed(attempt, written.error());
   }
-  whole_request_sent(attempt, replica);
+  whole_request_sent(attempt, replica, last);
 }
 
-void Exchange::whole_request_sent(Attempt& attempt, net::Stream& replica) {
+// `at`: when its last bytes were given to the loop. Written they are at the end of that turn; we hear of it in the next
+// one, and the answer may be there by then.
+void Exchange::whole_request_sent(Attempt& attempt, net::Stream& replica, Instant at) {
   all_sent_ = true;
-  sent_at_ = shop_.loop.now();
+  sent_at_ = at;
   if (answering_) return;
   replica.read_deadline(sent_at_ + patience_of(shop_.settings, route_).first_byte);
   attempt.sent(harmless_twice() && body_.replayable());
@@ -378,10 +384,10 @@ Task<Exchange::Ended> Exchange::tunnel(Attempt& attempt, UpstreamConnection& ups
   buffers_.client_head.clear();
   write_client_head(buffers_.client_head, answer_, {client_host_, buffers_.request_id}, BodyCoding::kNone, true);
   client_.write_deadline(shop_.loop.now() + shop_.settings.answer_idle);
-  if (!co_await client_.write(buffers_.client_head)) co_return Ended::kClientLeft;
-
   // A closed direction is a part of the conversation from here on.
   client_.cancel_on_close(nullptr);
+  if (!co_await client_.write(buffers_.client_head)) co_return Ended::kClientLeft;
+
   count();
   const TunnelEnded ended =
       co_await join_streams({client_, reader_.take_rest()}, {*upstream.stream, upstream.reader.take_rest()},
@@ -433,10 +439,15 @@ Task<Exchange::Ended> Exchange::relay(Attempt& attempt, UpstreamConnection& upst
   buffers_.client_head.clear();
   write_client_head(buffers_.client_head, answer_, {client_host_, buffers_.request_id, request_.minor_version() == 0},
                     coding, keep_);
-  const auto ended = co_await relay.rest(buffers_.client_head, attempt.scope(), [&attempt] { attempt.progress(); });
+  const auto ended = co_await relay.rest(
+      buffers_.client_head, attempt.scope(), [&attempt] { return attempt.replica_gone(); },
+      [&attempt] { attempt.progress(); });
   bytes_out_ = relay.bytes();
   switch (ended) {
-    case AnswerRelay::Ended::kWhole: count(); co_return Ended::kAnswered;
+    case AnswerRelay::Ended::kWhole:
+      whole_ = true;
+      count();
+      co_return Ended::kAnswered;
     case AnswerRelay::Ended::kReplicaBroke: co_return broken_off(attempt, relay);
     case AnswerRelay::Ended::kClientLeft: break;
   }
@@ -518,7 +529,9 @@ void Exchange::timed_out(plane::Timeout which) {
 void Exchange::count() {
   if (std::exchange(counted_, true)) return;
   plane::ServiceCounters& service = shop_.table.service;
-  const bool left = !refused_ && (status_ == 0 || client_left_.cancelled() || (broken_ && cause_ != "broken_off"));
+  // Who closes once it has its answer may have done so before we hear that the last of it is written.
+  const bool gone = client_left_.cancelled() && !whole_;
+  const bool left = !refused_ && (status_ == 0 || gone || (broken_ && cause_ != "broken_off"));
   if (left) {
     if (cause_.empty()) cause_ = "client_left";
     add_one(service.abandoned);

@@ -90,7 +90,7 @@ class Exchange {
   Task<Result<std::unique_ptr<UpstreamConnection>>> connection_to(std::size_t slot);
   Task<void> send(Attempt& attempt, net::Stream& replica);
   Task<void> send_rest(Attempt& attempt, net::Stream& replica);
-  void whole_request_sent(Attempt& attempt, net::Stream& replica);
+  void whole_request_sent(Attempt& attempt, net::Stream& replica, Instant at);
   void sending_failed(Attempt& attempt, const Error& error);
   Task<Result<>> receive_head(UpstreamConnection& upstream);
   bool waits_on(const Error& error, net::Stream& replica);
@@ -145,6 +145,7 @@ class Exchange {
 
   // How it ended.
   int status_ = 0;        // what the client was told; 0: nothing
+  bool whole_ = false;    // the client has all of an answer of a replica
   bool broken_ = false;   // the client has a part of an answer
   bool refused_ = false;  // the answer was the gateway's own
   bool counted_ = false;

@@ -1,5 +1,7 @@
 #include "gateway/relay.h"
 
+#include <algorithm>
+
 #include "http/writer.h"
 
 namespace nines::gateway {
@@ -70,24 +72,28 @@ Task<bool> AnswerRelay::put_out(std::string_view head) {
   co_return gone_;
 }
 
-Task<Result<std::string_view>> AnswerRelay::next(CancelScope& reading) {
-  replica_.read_deadline(events_ ? progress_at_ + times_.stream_idle : client_.loop().now() + times_.answer_idle);
+Task<Result<std::string_view>> AnswerRelay::next(CancelScope& reading, const std::function<bool()>& is_gone) {
+  const Instant now = client_.loop().now();
+  const Instant usual = events_ ? progress_at_ + times_.stream_idle : now + times_.answer_idle;
   if (!reading.cancelled()) {
+    replica_.read_deadline(usual);
     auto piece = co_await reader_.body().under(reading);
-    if (piece || !reading.cancelled()) co_return piece;
+    if (piece || piece.error().code() != Code::kCancelled) co_return piece;
   }
+  if (!is_gone()) co_return net::cancelled();
   // Nobody writes any more. A stream that stays open and has nothing is held by a child of the process.
-  replica_.read_deadline(client_.loop().now() + times_.gone_grace);
+  replica_.read_deadline(std::min(usual, client_.loop().now() + times_.gone_grace));
   auto piece = co_await reader_.body();
   if (!piece && piece.error().code() == Code::kTimedOut) co_return net::cancelled();
   co_return piece;
 }
 
 Task<AnswerRelay::Ended> AnswerRelay::rest(std::string_view head, CancelScope& reading,
+                                           const std::function<bool()>& is_gone,
                                            const std::function<void()>& on_bytes) {
   if (!co_await put_out(head)) co_return Ended::kClientLeft;
   while (!reader_.message_done()) {
-    const auto piece = co_await next(reading);
+    const auto piece = co_await next(reading, is_gone);
     if (!piece) co_return co_await break_off(piece.error());
     on_bytes();
     take(*piece);

@@ -56,17 +56,18 @@ class AnswerRelay {
     kReplicaBroke,  // the replica broke off or fell silent; the client has seen it break
     kClientLeft,    // the client has gone, or takes nothing; its connection is reset
   };
-  // REQUIRES: first() has succeeded. `reading` is cancelled when the replica is known to be gone: what it sent before,
-  // which may be megabytes in the sockets, goes out all the same, as slowly as the client takes it. `on_bytes` is
-  // called whenever something came from the replica.
-  Task<Ended> rest(std::string_view head, CancelScope& reading, const std::function<void()>& on_bytes);
+  // REQUIRES: first() has succeeded. Cancelling `reading` ends it, unless that is because the replica is_gone(): what
+  // that sent before, which may be megabytes in the sockets, goes out all the same, as slowly as the client takes it.
+  // `on_bytes` is called whenever something came from the replica.
+  Task<Ended> rest(std::string_view head, CancelScope& reading, const std::function<bool()>& is_gone,
+                   const std::function<void()>& on_bytes);
 
   // REQUIRES: it did not end kWhole.
   const Error& error() const { return *error_; }
   std::uint64_t bytes() const { return bytes_; }
 
  private:
-  Task<Result<std::string_view>> next(CancelScope& reading);
+  Task<Result<std::string_view>> next(CancelScope& reading, const std::function<bool()>& is_gone);
   bool take(std::string_view piece);
   Task<bool> put_out(std::string_view head);
   Task<Ended> break_off(Error why);

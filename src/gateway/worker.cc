@@ -56,7 +56,7 @@ Task<void> Worker::drain(http::Connections::Patience patience) {
 Task<void> Worker::connection(std::unique_ptr<net::Stream> stream, bool refused) {
   if (refused) {
     table_.service.connections_refused.fetch_add(1, std::memory_order_relaxed);
-    co_await refuse(*stream, http::error_response(503, "too many connections", "overloaded"), "too_many_connections");
+    co_await refuse(*stream, http::error_response(503, "too many connections", "overloaded"));
     co_return;
   }
   const Share open(table_, table_.service.connections, settings_.epoch);
@@ -96,7 +96,8 @@ Task<bool> Worker::request(net::Stream& stream, http::MessageReader& reader) {
 // Before there is a request: the connection ends with this.
 Task<void> Worker::refuse(net::Stream& stream, const http::Response& answer, std::string_view cause) {
   if (answer.status < 500) table_.service.client_errors.fetch_add(1, std::memory_order_relaxed);
-  if (shop_.log != nullptr && shop_.log->on()) {
+  // Connections over the limit are only counted: a flood of them would push everything else out of the log.
+  if (!cause.empty() && shop_.log != nullptr && shop_.log->on()) {
     const std::string client = stream.peer().host();
     shop_.log->add({.at = loop_.wall_now(),
                     .client = client,

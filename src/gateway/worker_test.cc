@@ -528,6 +528,32 @@ Task<void> times_out(Loop& loop) {
 }
 TEST_CASE("gateway: slow replicas, slow clients and bad requests are told so") { over_memory(times_out); }
 
+Task<void> ask_and_leave(Loop& loop, World& world) {
+  auto stream = std::move((co_await loop.connect(world.at, 1s)).value());
+  (void)co_await stream->write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  std::string seen;
+  std::array<char, 4096> buffer;
+  while (!seen.ends_with("\r\n\r\nok")) {
+    const auto n = co_await stream->read(buffer);
+    REQUIRE(n);
+    REQUIRE(*n > 0);
+    seen.append(buffer.data(), *n);
+  }
+}
+Task<void> leave_once_answered(Loop& loop) {
+  ScriptedReplica replica(loop, {.answer = kOk, .before = 10ms});
+  World world(loop);
+  world.route(0, replica.at);
+  TaskGroup clients;
+  for (int i = 0; i < 20; ++i) clients.start(ask_and_leave(loop, world));
+  co_await clients.join();
+  co_await world.worker.drain(1s);
+  CHECK(world.counters().requests == 20);
+  CHECK(world.counters().abandoned == 0);
+  co_await replica.stop();
+}
+TEST_CASE("gateway: a client that leaves once it has its answer was served") { over_both(leave_once_answered); }
+
 Task<void> refusals_logged(Loop& loop) {
   World world(loop);
   AccessLog log({.what = AccessLogged::kProblems});

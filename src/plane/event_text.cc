@@ -121,6 +121,7 @@ std::string words_of(const Event& event) {
     case EventKind::kDrainWished: return with_reason("is to get no new requests", reason);
     case EventKind::kUndrainWished: return with_reason("is to get requests again", reason);
     case EventKind::kWeightWished:
+      if (event.a < 0) return with_reason("is to get the configured share of the requests", reason);
       return with_reason("is to get " + std::to_string(event.a) + " % of a plain replica's requests", reason);
     case EventKind::kReaped: return "was reaped";
   }

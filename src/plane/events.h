@@ -53,7 +53,7 @@ enum class EventKind : std::uint16_t {
   kPanicEnded,    // a: healthy, b: of how many
   kDrainWished,   // text: by whom
   kUndrainWished,  // text: by whom
-  kWeightWished,   // text: by whom; a: percent of what a plain replica gets
+  kWeightWished,   // text: by whom; a: percent of what a plain replica gets, -1 the configured one
   // Between the anchor and the supervisor only, never in the log:
   kReaped = 1000,  // incarnation: start time of the process; a: si_code, b: si_status of waitid(2)
 };

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -188,6 +189,7 @@ constexpr std::uint64_t kLines = kReaders * kLinesForEach;
 // As many as are asked for, not more: however slow a reader is, there is something to do for the one after it.
 [[noreturn]] void write_lines(const Scene& scene, const std::atomic<std::uint64_t>& asked) {
   const Fd pipe = open_log_fifo_writer(scene.folder / "fifo").value();
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // nobody would ask for more
   for (std::uint64_t i = 0; i < kLines; ++i) {
     while (i >= asked) ::sched_yield();
     const std::string line = std::to_string(i) + "\n";

@@ -306,9 +306,9 @@ class Commands(ServiceTest):
             self.assertEqual(request.answer()[0], 200)
             self.assertEqual(harness.http(service.url, "/x", timeout=20)[0], 503)
             service.down(status=0)
-            service.up_background()
-            harness.wait_for(lambda: service.status()[0] == 0 and service.replicas()[0]["state"] == "ready", 30,
-                             "the replica ready")
+            service.up()  # nobody is to get requests, so there is nobody to wait for
+            self.assertIn("nines undrain odd-1", (service.state / "logs" / "nines.log").read_text())
+            service.wait_ready(1)
             self.assertEqual(service.replicas()[0]["weight"], 0)
             service.nines("undrain", "odd-1", status=0)
             harness.wait_for(lambda: harness.http(service.url, "/wait?0")[0] == 200, 10, "an answer")
