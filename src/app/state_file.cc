@@ -178,23 +178,24 @@ Wish wish_found_in(const plane::Route& route, int configured) {
   return wish;
 }
 
-std::optional<Wishes> load_wishes(const std::string& path) {
+Result<Wishes> load_wishes(const std::string& path) {
   const auto text = read(path);
-  if (!text) return std::nullopt;
+  if (!text) return failure(text.error());
+  const auto damaged = failure(Code::kInvalid, path + " is damaged");
   boost::system::error_code bad;
   const json::value value = json::parse(*text, bad);
-  if (bad || !value.is_object()) return std::nullopt;
+  if (bad || !value.is_object()) return damaged;
   Wishes wishes;
   for (const auto& [name, of_one] : value.as_object()) {
-    if (!of_one.is_object()) return std::nullopt;
+    if (!of_one.is_object()) return damaged;
     Wish& wish = wishes[name];
     for (const auto& [key, wanted] : of_one.as_object()) {
-      if (key == "weight" && wanted.is_int64()) {
+      if (key == "weight") {
+        if (!wanted.is_int64()) return damaged;
         wish.weight = static_cast<int>(std::clamp<std::int64_t>(wanted.as_int64(), 0, 1000));
-      } else if (wanted.is_string() && (key == "stopped_by" || key == "drained_by")) {
+      } else if (key == "stopped_by" || key == "drained_by") {
+        if (!wanted.is_string()) return damaged;
         (key == "stopped_by" ? wish.stopped_by : wish.drained_by) = wanted.as_string();
-      } else if (key == "weight" || key == "stopped_by" || key == "drained_by") {
-        return std::nullopt;
       }
     }
   }

@@ -60,8 +60,8 @@ Wish wish_in(const Wishes& wishes, std::string_view name);
 // What a record shows of it, when the file is lost. `configured`: the weight without a wish.
 Wish wish_found_in(const plane::Route& route, int configured);
 
-// nullopt: damaged or missing. What a later version knows besides is left out.
-std::optional<Wishes> load_wishes(const std::string& path);
+// kNotFound: there is none. kInvalid: damaged. What a later version knows besides is left out.
+Result<Wishes> load_wishes(const std::string& path);
 // On the disk when this returns, which takes some milliseconds.
 Result<> save_wishes(const std::string& path, const Wishes& wishes);
 

@@ -153,6 +153,32 @@ TEST_CASE("state file: a person's wishes are read again, or damaged, and never h
   CHECK(load_wishes(path) == Wishes());
 }
 
+TEST_CASE("state file: without the file, wishes are what the record shows of them") {
+  struct Row {
+    std::string why;
+    int held, weight, configured;
+    Wish wish;
+  };
+  const Row rows[] = {
+      {"none", 0, 100, 100, {}},
+      {"stopped", 1, 100, 100, {.stopped_by = "a person"}},
+      {"drained", 0, 0, 100, {.drained_by = "a person"}},
+      {"both", 1, 0, 100, {.stopped_by = "a person", .drained_by = "a person"}},
+      {"weighed", 0, 50, 100, {.weight = 50}},
+      {"as configured", 0, 50, 50, {}},
+      {"configured for nothing", 0, 0, 0, {}},
+      {"against that", 0, 100, 0, {.weight = 100}},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.why);
+    plane::Route route{.held = static_cast<std::uint8_t>(row.held), .weight = static_cast<std::uint16_t>(row.weight)};
+    const Wish nobody = wish_found_in(route, row.configured);
+    CHECK(nobody.drained_by.empty());  // a record without a name is nobody's
+    plane::set_field(route.name, "web-1");
+    CHECK(wish_found_in(route, row.configured) == row.wish);
+  }
+}
+
 TEST_CASE("state file: the fingerprint is of what replicas are started from") {
   const auto service = [] {
     Service s;

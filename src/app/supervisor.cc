@@ -194,15 +194,19 @@ void Supervisor::replace_lost_sockets() {
     if (replica->lost_its_socket()) (void)replica->restart("nines, since its socket was removed");
 }
 
+// From now on the service is not given up any more.
+void Supervisor::remember_ready() {
+  if (fleet_.ever_ready()) return;
+  fleet_.on_ready();
+  table_->header.ever_ready = 1;
+}
+
 Task<void> Supervisor::hear_gateway() {
   net::Doorbell bell(loop_, Fd(::fcntl(kBellToSupervisor, F_DUPFD_CLOEXEC, 3)));
   while (co_await bell.rung()) {
     for (const auto& replica : replicas_) replica->look();
     look_at_endpoints();
-    if (ready_count() > 0 && !fleet_.ever_ready()) {
-      fleet_.on_ready();
-      table_->header.ever_ready = 1;
-    }
+    if (serving_count() > 0) remember_ready();
     events_.collect();
     changed_.notify_all();
   }
@@ -261,6 +265,7 @@ Task<void> Supervisor::announce_up() {
     if (phase_ != Phase::kStarting) co_return;
     if (up) {
       phase_ = Phase::kRunning;
+      remember_ready();  // what was said to be up is not given up, also when nobody is wanted just now
       const bool again = table_->header.announced.exchange(1) != 0;
       listener_.up(addresses(), static_cast<std::size_t>(ready_count()), again);
       co_return;
@@ -395,7 +400,9 @@ int Supervisor::wanted_count() const {
 
 int Supervisor::enough_ready() const {
   const int enough = endpoints_.empty() ? fleet_.enough_ready() : 1;  // nobody here can bring the others up
-  return std::min(enough, wanted_count());
+  const int wanted = wanted_count();
+  // The one that may be missing is one of those that are wanted.
+  return wanted == 0 ? 0 : std::min(enough, std::max(wanted - 1, 1));
 }
 
 std::string Supervisor::check_in_words() const {

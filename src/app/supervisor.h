@@ -102,7 +102,8 @@ class Supervisor final : private ReplicaUnit::Owner {
   Task<void> carry_counters();
   void begin_endpoints(bool first);
   void remind_of(const std::string& name, const Wish& wish);
-  bool anything_wished() const;
+  bool found_wishes_lost();
+  void remember_ready();
   Task<void> await_endpoints();
   void look_at_endpoints();
   Task<void> hear_gateway();

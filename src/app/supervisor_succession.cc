@@ -119,10 +119,7 @@ Task<void> Supervisor::inherit() {
   }
   begin_endpoints(first);
   inherited_ = true;
-  const bool lost = anything_wished() && !load_wishes(service_.paths.wishes_file());
-  if (lost)
-    warn(service_.paths.wishes_file() + " is damaged or missing: what was wished by hand is as the replicas show it");
-  (void)changed(lost);  // the files may be damaged, or of another boot
+  (void)changed(found_wishes_lost());  // the files may be damaged, or of another boot
   if (header.stopping != 0) wish_down("whoever asked the supervisor before");
 }
 
@@ -130,15 +127,27 @@ Task<void> Supervisor::inherit() {
 void Supervisor::remind_of(const std::string& name, const Wish& wish) {
   if (!wish.stopped_by.empty())
     warn(name + " stays stopped, as " + wish.stopped_by + " wished; `nines start " + name + "` starts it");
+  if (wish.weight == 0 && wish.drained_by.empty())
+    warn(name + " gets no requests, as its weight was set to 0 by hand; `nines weight " + name + " default`");
   if (!wish.drained_by.empty())
     warn(name + " gets no requests, as " + wish.drained_by + " wished; `nines undrain " + name +
          "` gives it its share");
 }
 
-bool Supervisor::anything_wished() const {
+// The file of the wishes is damaged, or missing while there are some: to be written again.
+bool Supervisor::found_wishes_lost() {
+  const std::string file = service_.paths.wishes_file();
+  const auto wishes = load_wishes(file);
+  if (wishes) return false;
+  const bool damaged = wishes.error().code() != Code::kNotFound;
   const auto has_wish = [](const auto& target) { return target.wish() != Wish(); };
-  return std::ranges::any_of(replicas_, [&](const auto& replica) { return has_wish(*replica); }) ||
-         std::ranges::any_of(endpoints_, has_wish);
+  const bool any = std::ranges::any_of(replicas_, [&](const auto& replica) { return has_wish(*replica); }) ||
+                   std::ranges::any_of(endpoints_, has_wish);
+  if (!damaged && !any) return false;
+  if (damaged) std::rename(file.c_str(), (file + ".damaged").c_str());
+  warn((damaged ? wishes.error().text() + ", and kept as " + file + ".damaged" : file + " is missing") +
+       ": who is stopped, drained or weighed by hand is as the running service shows it");
+  return true;
 }
 
 // One that was asked to leave and still finishes its requests. False: it is gone.

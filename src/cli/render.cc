@@ -144,8 +144,9 @@ TextTable replica_table(const ServiceStatus& status, const Style& style) {
     if (!replica.held_by.empty()) table.note("    stopped by " + printable(replica.held_by));
     if (!replica.drained_by.empty())
       table.note("    gets no new requests: drained by " + printable(replica.drained_by));
-    if (replica.drained_by.empty() && replica.weight_wished)
-      table.note("    gets " + std::to_string(*replica.weight_wished) + " % of what a plain one gets, as set by hand");
+    if (replica.drained_by.empty() && (replica.weight != 100 || replica.weight_wished))
+      table.note("    gets " + std::to_string(replica.weight) + " % of what a plain one gets" +
+                 (replica.weight_wished ? ", as set by hand" : ""));
     if (!replica.note.empty() && replica.state != "ready")
       table.note("    " + style.paint(look_of(replica.state).colour, printable(replica.note)));
   }

@@ -7,12 +7,14 @@
 namespace nines::cli {
 namespace {
 
+constexpr const char* kLast = ". Nobody else is ready: requests wait, and fail";
+
 std::string what_follows(const ReplicaOptions& options, const ReplicaStatus& replica, bool is_last) {
   const std::string& action = options.action;
   const std::string& name = replica.name;
   if (action == "drain") {
     return name + " gets no new requests; it has " + std::to_string(replica.in_flight) + " to finish. `nines undrain " +
-           name + "` gives it its share again" + (is_last ? ". Nobody else is ready: requests wait, and fail" : "");
+           name + "` gives it its share again" + (is_last ? kLast : "");
   }
   if (action == "undrain") {
     return name + " gets its share of the requests again" +
@@ -22,7 +24,8 @@ std::string what_follows(const ReplicaOptions& options, const ReplicaStatus& rep
     return name + " gets " +
            (options.percent ? std::to_string(*options.percent) + " % of what a plain replica gets"
                             : "the configured share of the requests") +
-           (replica.drained_by.empty() ? "" : ", once `nines undrain " + name + "` gives it any");
+           (replica.drained_by.empty() ? "" : ", once `nines undrain " + name + "` gives it any") +
+           (options.percent == 0 && is_last ? kLast : "");
   }
   if (action == "stop") return name + " is being stopped; `nines start " + name + "` brings it back";
   if (action == "start") return name + " is being started";
@@ -48,7 +51,7 @@ int perform(const GlobalOptions& global, const ReplicaOptions& options) {
   if (!answer) return say(answer.error());
   const auto& all = status->replicas;
   const bool is_last = std::ranges::none_of(all, [&](const ReplicaStatus& other) {
-    return other.name != *replica && other.state == "ready" && other.drained_by.empty();
+    return other.name != *replica && other.state == "ready" && other.weight > 0;
   });
   return say({kDone, what_follows(options, *std::ranges::find(all, *replica, &ReplicaStatus::name), is_last)});
 }

@@ -81,6 +81,7 @@ ReplicaStatus replica_of(Place from) {
           .note = from["note"].text(),
           .held_by = from["held_by"].text(),
           .drained_by = from["drained_by"].text(),
+          .weight = from["weight"].count().value_or(100),
           .weight_wished = from["weight_wished"].count()};
 }
 

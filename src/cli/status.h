@@ -30,7 +30,8 @@ struct ReplicaStatus {
   std::string note;                            // why it is unready
   std::string held_by;                         // who stopped it
   std::string drained_by;                      // who wants no new requests for it
-  std::optional<std::uint64_t> weight_wished;  // percent, set by hand
+  std::uint64_t weight = 100;                  // percent of what a plain one gets; 0 while it is drained
+  std::optional<std::uint64_t> weight_wished;  // set by hand
 };
 
 struct PastEvent {

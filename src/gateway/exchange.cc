@@ -170,7 +170,7 @@ Task<Exchange::Ended> Exchange::attempt(std::size_t slot) {
     buffers_.tried.push_back(attempt.incarnation());
     buffers_.attempts.push_back({slot, "", 0ns});
     sent_ = all_sent_ = exited_ = hung_ = false;
-    sent_at_ = begun;  // an answer may come before it has the whole request
+    sent_at_ = begun;
     send_error_.reset();
     ended = co_await talk(attempt).under(client_left_);
     if (ended == Ended::kFailed) co_await learn_of_exit(attempt).under(client_left_);
@@ -278,43 +278,38 @@ Task<void> Exchange::send(Attempt& attempt, net::Stream& replica) {
   replica.read_deadline(Instant::never());
   replica.write_deadline(shop_.loop.now() + shop_.settings.answer_idle);
   sent_ = true;
-  const Instant now = shop_.loop.now();
   const auto written =
       chunked && !body_.kept().empty()
           ? co_await replica.write({buffers_.upstream_head, chunk.view(), body_.kept(), http::kChunkEnd})
           : co_await replica.write({buffers_.upstream_head, body_.kept()});
   if (!written) co_return sending_failed(attempt, written.error());
   if (!body_.whole()) co_return co_await send_rest(attempt, replica);
-  whole_request_sent(attempt, replica, now);
+  whole_request_sent(attempt, replica);
 }
 
 Task<void> Exchange::send_rest(Attempt& attempt, net::Stream& replica) {
   const bool chunked = request_.framing() == http::Framing::kChunked;
-  Instant last = shop_.loop.now();
   while (true) {
     const auto piece = co_await body_.next();
     if (!piece) co_return sending_failed(attempt, piece.error());
     if (piece->empty()) break;
     const http::ChunkHead chunk(piece->size());
-    last = shop_.loop.now();
-    replica.write_deadline(last + shop_.settings.answer_idle);
+    replica.write_deadline(shop_.loop.now() + shop_.settings.answer_idle);
     const auto written =
         chunked ? co_await replica.write({chunk.view(), *piece, http::kChunkEnd}) : co_await replica.write(*piece);
     if (!written) co_return sending_failed(attempt, written.error());
+    sent_at_ = replica.written_at();  // for an answer that comes before the whole request is sent
   }
   if (chunked) {
-    last = shop_.loop.now();
     if (const auto written = co_await replica.write(http::kLastChunk); !written)
       co_return sending_failed(attempt, written.error());
   }
-  whole_request_sent(attempt, replica, last);
+  whole_request_sent(attempt, replica);
 }
 
-// `at`: when its last bytes were given to the loop. Written they are at the end of that turn; we hear of it in the next
-// one, and the answer may be there by then.
-void Exchange::whole_request_sent(Attempt& attempt, net::Stream& replica, Instant at) {
+void Exchange::whole_request_sent(Attempt& attempt, net::Stream& replica) {
   all_sent_ = true;
-  sent_at_ = at;
+  sent_at_ = replica.written_at();  // not now: the answer may be here already
   if (answering_) return;
   replica.read_deadline(sent_at_ + patience_of(shop_.settings, route_).first_byte);
   attempt.sent(harmless_twice() && body_.replayable());
@@ -386,7 +381,10 @@ Task<Exchange::Ended> Exchange::tunnel(Attempt& attempt, UpstreamConnection& ups
   client_.write_deadline(shop_.loop.now() + shop_.settings.answer_idle);
   // A closed direction is a part of the conversation from here on.
   client_.cancel_on_close(nullptr);
-  if (!co_await client_.write(buffers_.client_head)) co_return Ended::kClientLeft;
+  if (!co_await client_.write(buffers_.client_head)) {
+    broken_ = true;
+    co_return Ended::kClientLeft;
+  }
 
   count();
   const TunnelEnded ended =
@@ -462,7 +460,12 @@ Exchange::Ended Exchange::broken_off(Attempt& attempt, const AnswerRelay& relay)
   if (relay.is_event_stream()) add_one(shop_.table.service.streams_interrupted);
   if (relay.error().code() == Code::kTimedOut)
     timed_out(relay.is_event_stream() ? plane::Timeout::kStreamIdle : plane::Timeout::kAnswerIdle);
-  attempt.failed(relay.error().code() == Code::kTimedOut ? Failure::kTimeout : Failure::kBroken);
+  // It was cut off here when the rest of its request did not come, or came wrong: no fault of the replica's.
+  if (body_.fault()) {
+    cause_ = body_.fault()->code;
+  } else {
+    attempt.failed(relay.error().code() == Code::kTimedOut ? Failure::kTimeout : Failure::kBroken);
+  }
   return Ended::kBrokenOff;
 }
 

@@ -90,7 +90,7 @@ class Exchange {
   Task<Result<std::unique_ptr<UpstreamConnection>>> connection_to(std::size_t slot);
   Task<void> send(Attempt& attempt, net::Stream& replica);
   Task<void> send_rest(Attempt& attempt, net::Stream& replica);
-  void whole_request_sent(Attempt& attempt, net::Stream& replica, Instant at);
+  void whole_request_sent(Attempt& attempt, net::Stream& replica);
   void sending_failed(Attempt& attempt, const Error& error);
   Task<Result<>> receive_head(UpstreamConnection& upstream);
   bool waits_on(const Error& error, net::Stream& replica);
@@ -136,7 +136,7 @@ class Exchange {
   bool answering_ = false;           // the client has something of the answer
   bool exited_ = false;              // its process is known to have ended
   bool hung_ = false;                // it was taken away, because the replica hangs
-  Instant sent_at_{};                // when it had the whole request
+  Instant sent_at_{};                // when it had what it has of the request
   std::optional<Error> send_error_;  // why that failed, other than that the replica closed
 
   bool fresh_only_ = false;     // the next attempt makes a new connection

@@ -59,6 +59,7 @@ bool ReadinessStream::attempt(WriteOp& op) {
     while (left > 0 && left >= op.parts[op.first].size()) left -= op.parts[op.first++].size();
     if (left > 0) op.parts[op.first].remove_prefix(left);
   }
+  written_at_ = loop_.now();
   return true;
 }
 

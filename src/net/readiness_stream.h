@@ -14,6 +14,7 @@ class ReadinessStream : public Stream {
 
   void read_deadline(Instant t) override { read_deadline_.set(t); }
   void write_deadline(Instant t) override { write_deadline_.set(t); }
+  Instant written_at() const override { return written_at_; }
   bool peer_closed() const override { return peer_closed_; }
   bool may_have_input() const override { return maybe_readable_ || peer_closed_; }
   void cancel_on_close(CancelScope* scope) override;
@@ -72,6 +73,7 @@ class ReadinessStream : public Stream {
   bool maybe_readable_ = true;
   bool maybe_writable_ = true;
   bool peer_closed_ = false;
+  Instant written_at_{};
   CancelScope* cancel_on_close_ = nullptr;
   Deadline read_deadline_;
   Deadline write_deadline_;

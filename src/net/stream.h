@@ -90,6 +90,9 @@ class Stream {
   // Breaks the connection so that the peer sees a reset, never a clean end. What waits ends with kClosed.
   virtual void reset() = 0;
 
+  // When the last write was done: its last byte was the system's. A turn before its writer hears of it, at least.
+  virtual Instant written_at() const = 0;
+
   // The peer has closed or half-closed, or the connection broke, as known at the last turn of the loop.
   virtual bool peer_closed() const = 0;
   // Something may be readable, be it bytes or the end, as known at the last turn of the loop.

@@ -175,6 +175,12 @@ TEST_CASE("spool: without a file, output is logged all the same") {
   CHECK(scene.logged() == "a\nb\n");
 }
 
+// In a child that runs until it is told to stop: nobody would, if its parent were gone.
+void end_with(pid_t parent) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != parent) ::_exit(1);
+}
+
 [[noreturn]] void pump_for_ever(const Scene& scene, std::uint64_t max_bytes, int max_files) {
   LogPump pump(open_log_fifo(scene.folder / "fifo").value(), scene.spool(), scene.open(max_bytes, max_files), kAt);
   while (true) {
@@ -189,7 +195,6 @@ constexpr std::uint64_t kLines = kReaders * kLinesForEach;
 // As many as are asked for, not more: however slow a reader is, there is something to do for the one after it.
 [[noreturn]] void write_lines(const Scene& scene, const std::atomic<std::uint64_t>& asked) {
   const Fd pipe = open_log_fifo_writer(scene.folder / "fifo").value();
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // nobody would ask for more
   for (std::uint64_t i = 0; i < kLines; ++i) {
     while (i >= asked) ::sched_yield();
     const std::string line = std::to_string(i) + "\n";
@@ -214,13 +219,13 @@ TEST_CASE("spool: killed readers lose no line and double none, over rotations") 
   constexpr int kFiles = 128;                      // enough for all, and for a file that a kill left short
   const Scene scene;
   const Shared asked;
-  const pid_t replica = ::fork();
-  if (replica == 0) write_lines(scene, *asked.number);
+  const pid_t self = ::getpid(), replica = ::fork();
+  if (replica == 0) end_with(self), write_lines(scene, *asked.number);
   std::uint64_t size = 0;
   for (int i = 0; i < kReaders; ++i) {
     *asked.number += kLinesForEach;
     const pid_t reader = ::fork();
-    if (reader == 0) pump_for_ever(scene, kFileBytes, kFiles);
+    if (reader == 0) end_with(self), pump_for_ever(scene, kFileBytes, kFiles);
     CHECK(eventually([&] {
       const auto before = std::exchange(size, scene.logged(kFiles).size());
       return size != before;
@@ -230,7 +235,7 @@ TEST_CASE("spool: killed readers lose no line and double none, over rotations") 
   }
   // What is still in the pipe goes into files of the same size: fewer or larger ones would throw the oldest away.
   const pid_t reader = ::fork();
-  if (reader == 0) pump_for_ever(scene, kFileBytes, kFiles);
+  if (reader == 0) end_with(self), pump_for_ever(scene, kFileBytes, kFiles);
   int status = -1;
   REQUIRE(::waitpid(replica, &status, 0) == replica);
   CHECK(status == 0);
