@@ -33,6 +33,11 @@ void ReadinessStream::cancel_on_close(CancelScope* scope) {
 
 bool ReadinessStream::attempt(ReadOp& op) {
   if (!maybe_readable_) return false;
+  if (op.into.empty() && surely_readable_) {
+    op.result = 0;
+    return true;
+  }
+  surely_readable_ = false;
   const Attempt attempt = op.into.empty() ? try_peek() : try_read(op.into);
   // After a hang-up there is no further announcement, and the end of the stream can always be read.
   if (attempt.blocked && !peer_closed_) maybe_readable_ = false;
@@ -119,7 +124,7 @@ void ReadinessStream::abandon(WriteOp& op) {
 }
 
 void ReadinessStream::announce_readable() {
-  maybe_readable_ = true;
+  maybe_readable_ = surely_readable_ = true;
   ReadOp* const op = std::exchange(reader_, nullptr);
   if (op == nullptr) return;
   // Who waits without a buffer has the answer now, without asking the system once more.

@@ -71,6 +71,7 @@ class ReadinessStream : public Stream {
   ReadOp* reader_ = nullptr;
   WriteOp* writer_ = nullptr;
   bool maybe_readable_ = true;
+  bool surely_readable_ = false;  // it was announced, and nobody has read since
   bool maybe_writable_ = true;
   bool peer_closed_ = false;
   Instant written_at_{};
