@@ -85,7 +85,9 @@ bool ReadinessStream::start(ReadOp& op) {
 
 bool ReadinessStream::start(WriteOp& op) {
   INVARIANT(writer_ == nullptr);
-  if (op.count > 0 && maybe_writable_ && op.postpone()) {
+  // A large one is worth its reader's waking up, and the next piece of it waits for this one.
+  constexpr std::size_t kPostponedMax = 4096;
+  if (op.count > 0 && maybe_writable_ && op.size() <= kPostponedMax && op.postpone()) {
     writer_ = &op;
     return false;
   }

@@ -17,6 +17,11 @@ WriteOp::WriteOp(Loop& loop, Stream& stream, std::span<const std::string_view> s
     if (!part.empty()) parts[count++] = part;
   }
 }
+std::size_t WriteOp::size() const {
+  std::size_t all = 0;
+  for (std::size_t i = first; i < count; ++i) all += parts[i].size();
+  return all;
+}
 WriteOp::~WriteOp() { stream_.abandon(*this); }
 bool WriteOp::await_ready() { return stream_.start(*this); }
 void WriteOp::perform() { stream_.perform(*this); }

@@ -57,6 +57,7 @@ class WriteOp final : public Operation {
   Stream& stream_;
 
  public:
+  std::size_t size() const;  // of what is not written
   std::array<std::string_view, kPartsMax> parts;
   std::size_t first = 0;  // parts before it are written
   std::size_t count = 0;
