@@ -272,7 +272,7 @@ http::Response answer_to(const Result<>& kept) {
                               "not_kept");
 }
 
-constexpr int kWeightMax = 1000;
+constexpr int kWeightMax = config::bounds::kWeight.max;
 
 // drain, undrain and weight: of replicas and of servers elsewhere. nullopt: it is none of these orders.
 std::optional<http::Response> order_share(Supervisor& supervisor, const std::string& name, std::string_view order,

@@ -192,7 +192,8 @@ Result<Wishes> load_wishes(const std::string& path) {
     for (const auto& [key, wanted] : of_one.as_object()) {
       if (key == "weight") {
         if (!wanted.is_int64()) return damaged;
-        wish.weight = static_cast<int>(std::clamp<std::int64_t>(wanted.as_int64(), 0, 1000));
+        wish.weight = static_cast<int>(
+            std::clamp<std::int64_t>(wanted.as_int64(), config::bounds::kWeight.min, config::bounds::kWeight.max));
       } else if (key == "stopped_by" || key == "drained_by") {
         if (!wanted.is_string()) return damaged;
         (key == "stopped_by" ? wish.stopped_by : wish.drained_by) = wanted.as_string();

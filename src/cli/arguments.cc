@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::size_t kLinesMax = 100'000;
 
-constexpr std::uint64_t kWeightMax = 1000;
+constexpr auto kWeightMax = static_cast<std::uint64_t>(config::bounds::kWeight.max);
 
 constexpr std::array<std::string_view, 18> kCommands = {"run",    "check",   "up",     "down",    "status",  "ps",
                                                         "logs",   "start",   "stop",   "restart", "drain",   "undrain",
