@@ -313,6 +313,21 @@ class Commands(ServiceTest):
             service.nines("undrain", "odd-1", status=0)
             harness.wait_for(lambda: harness.http(service.url, "/wait?0")[0] == 200, 10, "an answer")
 
+    def test_wishes_whose_file_is_damaged_or_gone_are_read_from_the_running_service_and_written_again(self):
+        with harness.Service(harness.slow_service(count=2)) as service:
+            service.up()
+            service.wait_ready(2)
+            service.nines("drain", "slow-1", status=0)
+            file = service.state / "wishes.json"
+            for damage in (lambda: file.write_text('{"slow-1": 1}'), file.unlink):
+                damage()
+                supervisor = service.status()[1]["supervisor"]["pid"]
+                harness.kill9(supervisor)
+                survival.succeeded(service, "supervisor", supervisor)
+                self.assertEqual([replica["weight"] for replica in service.replicas()], [0, 100])
+                self.assertEqual(json.loads(file.read_text()), {"slow-1": {"drained_by": "a person"}})
+            self.assertEqual((service.state / "wishes.json.damaged").read_text(), '{"slow-1": 1}')
+
     def test_a_request_in_flight_on_a_replica_that_is_restarted_is_answered_by_it(self):
         with harness.Service(harness.odd_service(count=1)) as service:
             service.up()
