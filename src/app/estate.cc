@@ -29,8 +29,9 @@ Result<Fd> snapshot_of(const config::Config& config) {
 // with them.
 Spare worth_keeping(const Service& service) {
   const auto saved = load_state(service.paths.state_file());
-  if (!saved || !saved->is_of_this_boot() || saved->fingerprint != fingerprint_of(service)) return {};
-  return [names = replica_names(service.config)](const supervise::Found& found) {
+  const std::string fingerprint = fingerprint_of(service.paths.folder, service.config.replicas);
+  if (!saved || !saved->is_of_this_boot() || saved->fingerprint != fingerprint) return {};
+  return [names = slot_names(service.config)](const supervise::Found& found) {
     return std::ranges::find(names, found.part) != names.end();
   };
 }

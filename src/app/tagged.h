@@ -21,6 +21,10 @@ namespace nines::app {
 // other's processes for their own. The port is 0 for parts that have none.
 std::string tag(const Paths& paths, const std::string& part, std::uint64_t incarnation, std::uint16_t port = 0);
 
+// Of a process, in the name of its control group, and what all of this service begin with.
+std::string group_name(const Paths& paths, const std::string& part, std::uint64_t incarnation);
+std::string group_prefix(const Paths& paths);
+
 // The part of a backup that the keeper runs on schedule.
 inline constexpr std::string_view kBackupPart = "backup";
 inline constexpr std::string_view kAnchorPart = "anchor";

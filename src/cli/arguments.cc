@@ -17,13 +17,13 @@ constexpr std::size_t kLinesMax = 100'000;
 
 constexpr auto kWeightMax = static_cast<std::uint64_t>(config::bounds::kWeight.max);
 
-constexpr std::array<std::string_view, 18> kCommands = {"run",    "check",   "up",     "down",    "status",  "ps",
-                                                        "logs",   "start",   "stop",   "restart", "drain",   "undrain",
-                                                        "weight", "upgrade", "backup", "restore", "gateway", "help"};
+constexpr std::array<std::string_view, 20> kCommands = {
+    "run",   "check",   "up",     "down",    "status", "ps",      "logs",    "start",  "stop",     "restart",
+    "drain", "undrain", "weight", "upgrade", "backup", "restore", "gateway", "deploy", "rollback", "help"};
 // Of the same program, later: a person who read about them should not be told of a typo.
-constexpr std::array<std::string_view, 16> kPlanned = {
-    "init", "reload",  "deploy", "rollback", "spof",        "drill", "report",  "explain",
-    "sla",  "runbook", "calc",   "incident", "maintenance", "alert", "witness", "export"};
+constexpr std::array<std::string_view, 14> kPlanned = {"init",        "reload", "spof",    "drill", "report",
+                                                       "explain",     "sla",    "runbook", "calc",  "incident",
+                                                       "maintenance", "alert",  "witness", "export"};
 
 std::unexpected<Reply> complain(std::string text) {
   return std::unexpected(Reply{kWrong, "nines: " + std::move(text)});
@@ -61,6 +61,9 @@ struct Parser {
   std::string timeout;
   std::string replica;
   std::string percent;
+  DeployOptions deploy;
+  RollbackOptions rollback;
+  std::string release;
   CLI::Option* config = nullptr;
 };
 
@@ -135,6 +138,17 @@ Parser::Parser() {
   c = add("weight", "Set the share of the requests that a replica or an endpoint gets");
   c->add_option("REPLICA", replica, "Which")->type_name("");
   c->add_option("PERCENT", percent, "Of what a plain one gets: 0 to 1000, or `default`: as configured")->type_name("");
+  c = add("deploy",
+          "Put what the configuration says now in the place of what runs, step by step, and back if it is worse");
+  c->footer("A service that `nines run` started has no configuration: nines deploy -- COMMAND, with {port} in it.");
+  c->add_flag("--again", deploy.again, "Also when nothing has changed there: the code behind the command may have");
+  c->add_flag("--detach", deploy.detach, "Do not wait for its end");
+  c->add_flag("--history", deploy.history, "Show the last ten instead");
+  c->add_flag("--json", deploy.json, "As JSON");
+  c = add("rollback", "End the deploy that is under way, or go back to the release before");
+  c->add_option("RELEASE", release, "To this one; `nines deploy --history` lists them")->type_name("");
+  c->add_flag("--detach", rollback.detach, "Do not wait for its end");
+  c->add_flag("--json", rollback.json, "As JSON");
   c = add("upgrade", "Replace nines itself, while it runs, by this program; also puts a lost anchor back");
   c->add_option("--timeout", timeout, "How long to wait for it (1m)")->type_name("DURATION");
   app.require_subcommand(0, 1);
@@ -236,6 +250,15 @@ std::expected<Command, Reply> command_of(const std::string& name, Parser& parser
     if (name == "down") return DownOptions{timeout.value_or(DownOptions().timeout)};
     return UpgradeOptions{timeout.value_or(UpgradeOptions().timeout)};
   }
+  if (name == "deploy") return std::move(parser.deploy);
+  if (name == "rollback") {
+    if (parser.release.empty()) return parser.rollback;
+    const auto number = parse_unsigned(parser.release);
+    if (!number || *number == 0 || *number > UINT32_MAX)
+      return complain(in_quotes(parser.release) + " is no release; `nines deploy --history` lists them");
+    parser.rollback.release = static_cast<std::uint32_t>(*number);
+    return parser.rollback;
+  }
   if (name == "restore") return std::move(parser.restore);
   if (name == "backup") return backup_of(std::move(parser.backup));
   if (parser.replica.empty()) {
@@ -262,9 +285,10 @@ std::expected<Invocation, Reply> parse_command(const std::string& name, std::spa
   Parser parser;
   const CLI::App* command = parser.app.get_subcommand(name);
   // Cut here rather than by CLI11, so that the command's own words are never looked at.
-  if (name == "run") {
+  if (name == "run" || name == "deploy") {
     const auto mark = std::ranges::find(arguments, "--");
-    if (mark != arguments.end()) parser.run.command.assign(mark + 1, arguments.end());
+    auto& words = name == "run" ? parser.run.command : parser.deploy.command;
+    if (mark != arguments.end()) words.assign(mark + 1, arguments.end());
     arguments = arguments.first(static_cast<std::size_t>(mark - arguments.begin()));
   }
   try {

@@ -37,6 +37,8 @@ std::string service_name_of(const std::string& folder) {
 
 Result<std::string> find_command(const config::Config& config, const std::string& folder) {
   supervise::Command command{.argv = config.replicas.command, .directory = folder};
+  if (const auto& directory = config.replicas.directory)
+    command.directory = directory->starts_with('/') ? *directory : folder + "/" + *directory;
   for (const auto& [name, value] : config.replicas.env) {
     if (const auto* text = std::get_if<std::string>(&value)) command.environment.emplace_back(name, *text);
   }

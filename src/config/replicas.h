@@ -9,8 +9,6 @@
 
 namespace nines::config {
 
-inline constexpr std::string_view kCommandExample = "command: [my-server, --port, \"{port}\"]";
-
 // `listen`: no endpoint may be one of these.
 void read_replicas(Section& file, const std::vector<Address>& listen, Replicas& replicas);
 

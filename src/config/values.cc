@@ -160,7 +160,7 @@ Checked<Address> parse_address(std::string_view text) {
   return Address{*ip, *port};
 }
 
-bool Replicas::by_socket() const {
+bool Launch::by_socket() const {
   return std::ranges::any_of(command, [](const std::string& argument) { return contains(argument, "{socket}"); });
 }
 

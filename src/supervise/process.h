@@ -35,6 +35,19 @@ struct Command {
   };
   std::vector<Inherited> inherit;
   std::optional<int> oom_score_adj;  // replicas: kReplicaOomScore. Best effort
+  struct Limit {
+    int resource;  // RLIMIT_NOFILE and the like
+    std::uint64_t value;
+  };
+  std::vector<Limit> limits;       // both soft and hard
+  std::vector<std::string> doors;  // of its control groups: Cgroup::doors()
+  struct Identity {
+    uid_t user;
+    gid_t group;
+    std::vector<gid_t> groups;
+  };
+  std::optional<Identity> identity;  // nullopt: ours
+  std::optional<mode_t> umask;       // nullopt: ours
   std::string tag;                   // NINES_TAG=<tag> in its environment, by which a later supervisor knows it
 };
 
@@ -107,6 +120,14 @@ class Process {
   bool child_ = true;
   bool reaped_ = false;
 };
+
+// "api", "1000", "api:models" looked up on this machine. kNotFound: there is no such user or group. May ask the
+// network, where users come from there.
+struct User {
+  Command::Identity identity;
+  std::string name, home;  // empty: a number nobody here has
+};
+Result<User> find_user(const std::string& text);
 
 // Returns once the program is executing, or why it is not. Blocks for as long as exec takes (a program on a network
 // file system may take long), never for the program itself.

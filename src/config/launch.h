@@ -1,0 +1,17 @@
+// The keys of what a replica's process is started from, and of what it waits for.
+#pragma once
+
+#include <string_view>
+
+#include "config/config.h"
+#include "config/reader.h"
+
+namespace nines::config {
+
+inline constexpr std::string_view kCommandExample = "command: [my-server, --port, \"{port}\"]";
+
+// command, env, env_file, directory, user, umask, limits, memory, cpu_weight. Not files: protection.h.
+void read_launch(Section& replicas, Launch& launch);
+void read_needs(Section& replicas, std::vector<Need>& needs);
+
+}  // namespace nines::config
