@@ -204,6 +204,7 @@ struct Header {
   std::atomic<std::uint32_t> exit_status = 0;
   std::atomic<std::uint32_t> panic = 0;  // by the gateway: 1 while it ignores ejections
   std::uint32_t unused = 0;
+  std::atomic<std::int64_t> heartbeat_ns = 0;  // by the supervisor: when its loop last turned; app/vigil.h
   char successor[512] = "";
 #ifdef NINES_OTHER_LAYOUT
   std::uint64_t more[5] = {};
