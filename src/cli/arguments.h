@@ -76,6 +76,12 @@ struct RestoreOptions {
   bool yes = false;
   bool json = false;
 };
+// What others need to run a service.
+struct ExportOptions {
+  std::string format;               // systemd
+  std::optional<std::string> user;  // who runs it; nullopt: root
+  bool json = false;
+};
 // start, stop, restart, drain, undrain and weight of one replica
 struct ReplicaOptions {
   std::string action;
@@ -83,8 +89,9 @@ struct ReplicaOptions {
   std::optional<int> percent;  // weight; nullopt: the configured one
 };
 
-using Command = std::variant<CheckOptions, UpOptions, RunOptions, DownOptions, StatusOptions, PsOptions, LogsOptions,
-                             ReplicaOptions, UpgradeOptions, GatewayOptions, BackupOptions, RestoreOptions>;
+using Command =
+    std::variant<CheckOptions, UpOptions, RunOptions, DownOptions, StatusOptions, PsOptions, LogsOptions,
+                 ReplicaOptions, UpgradeOptions, GatewayOptions, BackupOptions, RestoreOptions, ExportOptions>;
 
 struct Invocation {
   GlobalOptions global;
