@@ -123,6 +123,8 @@ WatchdogSec=30
 WatchdogSignal=SIGKILL
 # The gateway raises its own to the second number.
 LimitNOFILE=65536:1048576
+# A server may keep its model from being swapped out.
+LimitMEMLOCK=infinity
 TasksMax=infinity
 Delegate=memory cpu pids
 UMask=0027
@@ -220,6 +222,10 @@ Result<std::string> systemd_unit(const config::Config& config, const UnitFacts& 
                      "say: rename " +
                          path);
   }
+  if (facts.program.find_first_of("\"'\\") != std::string::npos)
+    return failure(
+        Code::kInvalid,
+        "systemd starts no program with quotes or backslashes in its path: put nines elsewhere than " + facts.program);
   const std::string name = unit_name(config);
   std::string text =
       "# /etc/systemd/system/" + name + ", by `nines export systemd`. Then: systemctl daemon-reload, and\n";

@@ -22,7 +22,8 @@ struct UnitFacts {
 // "NAME.service"
 std::string unit_name(const config::Config& config);
 
-// `config.service` is set. kInvalid: a path has a control character, for which units have no notation everywhere.
+// `config.service` is set. kInvalid: a path has a control character, for which units have no notation everywhere; or
+// the program's has a quote or a backslash, with which systemd starts none.
 Result<std::string> systemd_unit(const config::Config& config, const UnitFacts& facts);
 
 // How a unit writes a value that is no list, such as a path: what would be a specifier (%) is none, and neither its end

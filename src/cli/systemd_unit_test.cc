@@ -91,7 +91,8 @@ TEST_CASE("unit: it starts this program on this configuration, where the service
   CHECK(values(unit, "RequiresMountsFor") == Values{R"("/srv/my $api 100%%" "/var/lib/a\"b")"});
 }
 
-TEST_CASE("unit: a name with a line break is refused, since it would write lines of its own") {
+TEST_CASE(
+    "unit: a name with a line break is refused, for it would write lines of its own; so is what cannot be started") {
   for (const char* folder : {"/srv/a\nExecStartPre=/bin/evil", "/srv/a\tb", "/srv/a\x7f"}) {
     const auto unit = systemd_unit(service(), facts(folder));
     REQUIRE(!unit);
@@ -100,6 +101,11 @@ TEST_CASE("unit: a name with a line break is refused, since it would write lines
   auto config = service();
   config.backups = {{.to = "/mnt/a\nb"}};
   CHECK(!systemd_unit(config, facts()));
+  for (const char* program : {"/opt/a\"b/nines", "/opt/a'b/nines", "/opt/a\\b/nines"}) {
+    UnitFacts odd = facts();
+    odd.program = program;
+    CHECK(!systemd_unit(service(), odd));
+  }
 }
 
 TEST_CASE("unit: its patience is the configuration's") {
