@@ -272,7 +272,7 @@ void Supervisor::tell_manager() {
 }
 
 std::string Supervisor::state_in_words() const {
-  if (phase_ == Phase::kStopping) return "going down, as " + stopped_by_ + " wished";
+  if (phase_ == Phase::kStopping) return "going down: " + stopped_by_;
   const std::size_t all = replicas_.size() + endpoints_.size();
   std::string text = phase_ == Phase::kStarting ? "starting: " : "";
   text += std::to_string(ready_count()) + " of " + std::to_string(all) +

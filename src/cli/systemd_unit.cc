@@ -197,7 +197,7 @@ std::string unit_word(std::string_view text) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
            std::string_view("/._-+:@=,%$~").contains(c) || static_cast<unsigned char>(c) >= 0x80;
   };
-  const std::string whole = doubled(text, '%');
+  std::string whole = doubled(text, '%');
   if (!whole.empty() && std::ranges::all_of(whole, plain)) return whole;
   std::string quoted = "\"";
   for (const char c : whole) {
