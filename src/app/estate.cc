@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 
 #include "app/listeners.h"
 #include "app/process_contract.h"
@@ -13,6 +14,7 @@
 #include "base/text.h"
 #include "net/epoll_loop.h"
 #include "plane/plane.h"
+#include "supervise/process.h"
 
 namespace nines::app {
 namespace {
@@ -117,6 +119,13 @@ Error become_anchor(Estate estate, const Paths& paths) {
   }
   // That of a supervisor, when the environment is one's; of another service, when nines runs under nines.
   std::erase_if(variables, [](const std::string& variable) { return variable.starts_with("NINES_TAG="); });
+  // systemd means whom it started: us, not the anchor before.
+  for (const std::string_view name : supervise::kOwnVariables) {
+    std::erase_if(variables,
+                  [&](const std::string& variable) { return variable.starts_with(std::string(name) + "="); });
+    if (const char* const value = std::getenv(std::string(name).c_str()))
+      variables.push_back(std::string(name) + "=" + value);
+  }
   variables.push_back("NINES_TAG=" + tag(paths, std::string(kAnchorPart), 1));
   std::vector<char*> argv, envp;
   for (std::string& word : words) argv.push_back(word.data());

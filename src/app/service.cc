@@ -45,8 +45,9 @@ Task<void> keep_socket(Supervisor& supervisor, http::Server& control, bool servi
 Task<Outcome> run_with_control(Supervisor& supervisor, std::unique_ptr<net::Listener> socket) {
   http::Server control(supervisor.loop(), control_handler(supervisor),
                        {.body_bytes = 2 * config::bounds::kFileBytes, .connections = 64, .keep_alive = 5s});
-  co_await supervisor.inherit();  // before anybody can wish something
   TaskGroup watching;
+  watching.start(supervisor.beat());
+  co_await supervisor.inherit();  // before anybody can wish something
   watching.start(keep_socket(supervisor, control, socket != nullptr));
   if (socket) control.serve(std::move(socket));
   Outcome outcome = co_await supervisor.run();

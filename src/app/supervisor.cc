@@ -6,9 +6,11 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstdlib>
 
 #include "app/process_contract.h"
 #include "app/tagged.h"
+#include "app/vigil.h"
 #include "http/client.h"
 #include "supervise/log_file.h"
 
@@ -64,6 +66,7 @@ Supervisor::Supervisor(const Service& service, const Listener& listener, plane::
       gateway_(loop_, table_->gateway, gateway_hooks()),
       keeper_(loop_, table_->keeper, keeper_hooks()),
       handover_(loop_, handover_hooks()),
+      manager_(std::getenv("NOTIFY_SOCKET")),
       changed_(loop_) {
   for (std::size_t i = 0; i < listeners; ++i) listeners_.push_back(kFirstListener + static_cast<int>(i));
   for (const config::Address& at : service_.config.listen) ports_.exclude(at.port);
@@ -335,6 +338,30 @@ Task<void> Supervisor::hear_signals() {
   }
 }
 
+Task<void> Supervisor::beat() {
+  do {
+    table_->header.heartbeat_ns = loop_.now().since_boot.count();
+    if (inherited_) tell_manager();
+  } while (co_await loop_.sleep(Vigil::kBeat));
+}
+
+// What has changed for systemd. What did not get there is told again with the next beat.
+void Supervisor::tell_manager() {
+  if (!manager_.is_there()) return;
+  const char* const turn = phase_ == Phase::kStarting ? "" : phase_ == Phase::kStopping ? "STOPPING=1\n" : "READY=1\n";
+  std::string words = turn + status_line(state_in_words());
+  if (words != told_ && manager_.tell(words)) told_ = std::move(words);
+}
+
+std::string Supervisor::state_in_words() const {
+  if (phase_ == Phase::kStopping) return "going down: " + stopped_by_;
+  const std::size_t all = replicas_.size() + endpoints_.size();
+  std::string text = phase_ == Phase::kStarting ? "starting: " : "";
+  text += std::to_string(ready_count()) + " of " + std::to_string(all) +
+          (endpoints_.empty() ? " replica" : " endpoint") + (all == 1 ? "" : "s") + " ready";
+  return text + ", listening on " + service_.config.listen.front().text();
+}
+
 // Says once that the service is up: enough replicas are ready, and the listeners answer.
 Task<void> Supervisor::announce_up() {
   while (phase_ == Phase::kStarting) {
@@ -350,6 +377,7 @@ Task<void> Supervisor::announce_up() {
       remember_ready();  // what was said to be up is not given up, also when nobody is wanted just now
       const bool again = table_->header.announced.exchange(1) != 0;
       listener_.up(addresses(), static_cast<std::size_t>(ready_count()), again);
+      tell_manager();
       co_return;
     }
     if (!co_await wait_for(changed_, loop_.now() + 1s)) {
@@ -391,6 +419,7 @@ void Supervisor::wish_down(const std::string& who) {
   plane::Event event{.kind = EventKind::kServiceStopping};
   event.set_text(who);
   note(event);
+  tell_manager();
   changed_.notify_all();
 }
 

@@ -21,6 +21,7 @@
 #include "app/event_log.h"
 #include "app/handover.h"
 #include "app/helper_process.h"
+#include "app/notify.h"
 #include "app/replica_unit.h"
 #include "app/service.h"
 #include "app/state_file.h"
@@ -49,6 +50,8 @@ class Supervisor final : private ReplicaUnit::Owner {
   Task<void> inherit();
   // Until the service is down, or goes on without us.
   Task<Outcome> run();
+  // For as long as the event loop turns, until cancelled: says so to the anchor each second. Before anything else.
+  Task<void> beat();
 
   // What the control socket asks for.
   void wish_down(const std::string& who);
@@ -121,6 +124,7 @@ class Supervisor final : private ReplicaUnit::Owner {
   Task<void> hear_signals();
   Task<void> hear_anchor();
   Task<void> announce_up();
+  void tell_manager();
   Task<Result<>> answers(const config::Address& at);
   Task<void> shut_down();
   Task<void> leave();
@@ -137,6 +141,7 @@ class Supervisor final : private ReplicaUnit::Owner {
   void helper_exited(plane::EventKind kind, const supervise::Exit& exit, pid_t pid, bool asked);
   Outcome outcome() const;
   std::string check_in_words() const;
+  std::string state_in_words() const;
   int ready_count() const;
   int serving_count() const;
   int wanted_count() const;
@@ -159,6 +164,8 @@ class Supervisor final : private ReplicaUnit::Owner {
   HelperProcess gateway_;
   HelperProcess keeper_;
   Handover handover_;
+  ServiceManager manager_;
+  std::string told_;        // what it was told last
   net::Condition changed_;  // anything that shut_down() or announce_up() may be waiting for
   Phase phase_ = Phase::kStarting;
   supervise::Verdict verdict_;

@@ -17,13 +17,13 @@ constexpr std::size_t kLinesMax = 100'000;
 
 constexpr auto kWeightMax = static_cast<std::uint64_t>(config::bounds::kWeight.max);
 
-constexpr std::array<std::string_view, 20> kCommands = {
-    "run",   "check",   "up",     "down",    "status", "ps",      "logs",    "start",  "stop",     "restart",
-    "drain", "undrain", "weight", "upgrade", "backup", "restore", "gateway", "deploy", "rollback", "help"};
+constexpr std::array<std::string_view, 21> kCommands = {
+    "run",     "check",  "up",      "down",   "status",  "ps",      "logs",   "start",    "stop",   "restart", "drain",
+    "undrain", "weight", "upgrade", "backup", "restore", "gateway", "deploy", "rollback", "export", "help"};
 // Of the same program, later: a person who read about them should not be told of a typo.
-constexpr std::array<std::string_view, 14> kPlanned = {"init",        "reload", "spof",    "drill", "report",
+constexpr std::array<std::string_view, 13> kPlanned = {"init",        "reload", "spof",    "drill", "report",
                                                        "explain",     "sla",    "runbook", "calc",  "incident",
-                                                       "maintenance", "alert",  "witness", "export"};
+                                                       "maintenance", "alert",  "witness"};
 
 std::unexpected<Reply> complain(std::string text) {
   return std::unexpected(Reply{kWrong, "nines: " + std::move(text)});
@@ -55,6 +55,7 @@ struct Parser {
   LogsOptions logs;
   BackupOptions backup;
   RestoreOptions restore;
+  ExportOptions exported;
   std::optional<std::string> logs_since, logs_until;
   std::optional<std::size_t> logs_lines;
   std::vector<std::string> logs_replicas;
@@ -129,6 +130,11 @@ Parser::Parser() {
   c->add_flag("--yes", restore.yes, "Do not ask");
   c->add_flag("--json", restore.json, "As JSON");
 
+  c = add("export", "Print the unit under which systemd runs the service: nines export systemd");
+  c->add_option("FORMAT", exported.format, "systemd")->type_name("");
+  c->add_option("--user", exported.user, "Who runs it (root)")->type_name("NAME");
+  c->add_flag("--json", exported.json, "As JSON, with the unit's name");
+
   add("start", "Start a replica that was stopped")->add_option("REPLICA", replica, "Which");
   add("stop", "Stop one replica, until it is started again")->add_option("REPLICA", replica, "Which");
   add("restart", "Restart one replica")->add_option("REPLICA", replica, "Which");
@@ -202,6 +208,14 @@ std::expected<Command, Reply> backup_of(BackupOptions backup) {
   return backup;
 }
 
+std::expected<Command, Reply> export_of(ExportOptions exported) {
+  if (exported.format.empty()) return complain("say what for: nines export systemd");
+  if (exported.format != "systemd")
+    return complain("`nines export` does not know " + in_quotes(exported.format) + "; it knows systemd");
+  if (exported.user && exported.user->empty()) return complain("--user: name somebody");
+  return exported;
+}
+
 std::expected<Command, Reply> logs_of(Parser& parser) {
   LogsOptions logs = std::move(parser.logs);
   struct Named {
@@ -260,6 +274,7 @@ std::expected<Command, Reply> command_of(const std::string& name, Parser& parser
     return parser.rollback;
   }
   if (name == "restore") return std::move(parser.restore);
+  if (name == "export") return export_of(std::move(parser.exported));
   if (name == "backup") return backup_of(std::move(parser.backup));
   if (parser.replica.empty()) {
     return complain("name the replica: nines " + name + " REPLICA; `nines ps` lists them" +

@@ -77,6 +77,12 @@ struct RestoreOptions {
   bool yes = false;
   bool json = false;
 };
+// What others need to run a service.
+struct ExportOptions {
+  std::string format;               // systemd
+  std::optional<std::string> user;  // who runs it; nullopt: root
+  bool json = false;
+};
 // start, stop, restart, drain, undrain and weight of one replica
 struct ReplicaOptions {
   std::string action;
@@ -99,7 +105,7 @@ struct RollbackOptions {
 
 using Command = std::variant<CheckOptions, UpOptions, RunOptions, DownOptions, StatusOptions, PsOptions, LogsOptions,
                              ReplicaOptions, UpgradeOptions, GatewayOptions, BackupOptions, RestoreOptions,
-                             DeployOptions, RollbackOptions>;
+                             DeployOptions, RollbackOptions, ExportOptions>;
 
 struct Invocation {
   GlobalOptions global;

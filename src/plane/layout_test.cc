@@ -63,6 +63,7 @@ std::vector<Record> records() {
         MEMBER(Header, exit_status),
         MEMBER(Header, panic),
         MEMBER(Header, unused),
+        MEMBER(Header, heartbeat_ns),
         MEMBER(Header, successor)}},
       {"Part",
        sizeof(Part),

@@ -69,7 +69,8 @@ std::vector<std::string> environment_for(const Command& command) {
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
     const std::string_view line(*entry);
     const auto name = line.substr(0, line.find('='));
-    if (std::ranges::none_of(ours, [&](const auto& pair) { return pair.first == name; })) all.emplace_back(line);
+    const bool replaced = std::ranges::any_of(ours, [&](const auto& pair) { return pair.first == name; });
+    if (!replaced && std::ranges::find(kOwnVariables, name) == kOwnVariables.end()) all.emplace_back(line);
   }
   for (const auto& [name, value] : ours) all.push_back(name + "=" + value);
   return all;

@@ -13,9 +13,11 @@
 
 #include <sys/types.h>
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -50,6 +52,10 @@ struct Command {
   std::optional<mode_t> umask;       // nullopt: ours
   std::string tag;                   // NINES_TAG=<tag> in its environment, by which a later supervisor knows it
 };
+
+// What systemd gave nines for itself. spawn() takes it out of what is inherited: a replica that speaks sd_notify would
+// speak for all of nines. Command::environment may set them.
+inline constexpr std::array<std::string_view, 3> kOwnVariables = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"};
 
 // When memory runs out the kernel takes a replica, which is replaced in a second, before nines or a database.
 inline constexpr int kReplicaOomScore = 500;
