@@ -88,6 +88,8 @@ Result<ReleaseNumber> Deployment::deploy(config::Launch launch, bool again, cons
   if (under_way())
     return failure(Code::kExists, "the deploy of release " + std::to_string(releases_.rollout->to) +
                                       " is under way; `nines rollback` ends it");
+  if (std::ranges::none_of(units_, [](const auto& unit) { return !unit->spare() && unit->held_by().empty(); }))
+    return failure(Code::kRefused, "every replica is stopped, so nothing could be seen of a new release; start one");
   const SharedRelease present = active();
   const std::string what = difference(present->launch, launch);
   if (what.empty() && !again)

@@ -18,6 +18,8 @@ double share(const Evidence& evidence) {
   return evidence.requests == 0 ? 0 : static_cast<double>(evidence.errors) / static_cast<double>(evidence.requests);
 }
 
+std::uint64_t answered(const Evidence& e) { return std::accumulate(e.latency.begin(), e.latency.end(), 0ULL); }
+
 struct Quantile {
   const char* name;
   double q;
@@ -27,8 +29,7 @@ struct Quantile {
 
 std::optional<std::string> slower_at(const Quantile& quantile, const Evidence& old, const Evidence& fresh,
                                      double most) {
-  const auto samples = [](const Evidence& e) { return std::accumulate(e.latency.begin(), e.latency.end(), 0ULL); };
-  if (samples(old) < quantile.samples || samples(fresh) < quantile.samples) return std::nullopt;
+  if (answered(old) < quantile.samples || answered(fresh) < quantile.samples) return std::nullopt;
   const auto before = plane::quantile(old.latency, quantile.q), now = plane::quantile(fresh.latency, quantile.q);
   if (!before || !now || *now - *before < quantile.floor) return std::nullopt;
   if (static_cast<double>(now->count()) <= most * static_cast<double>(before->count())) return std::nullopt;
@@ -58,6 +59,8 @@ std::optional<std::string> more_errors(const Evidence& old, const Evidence& fres
   if (fresh.errors < kErrorsMin || share(fresh) <= share(old) + tolerance.errors) return std::nullopt;
   return part(fresh) + ", of the old one " + part(old);
 }
+
+bool enough_to_compare(const Evidence& fresh) { return answered(fresh) >= kForMedian; }
 
 std::optional<std::string> slower(const Evidence& old, const Evidence& fresh, const Tolerance& tolerance) {
   auto why = slower_at({"median", 0.5, kForMedian, 2ms}, old, fresh, tolerance.latency);

@@ -30,6 +30,7 @@ struct Tolerance {
 std::optional<std::string> more_errors(const Evidence& old, const Evidence& fresh, const Tolerance& tolerance);
 // 20 requests for a median and 100 for a 95th percentile, of both, since fewer say nothing; and a difference that a
 // person would call one (2 ms, 20 ms). A process that has just started is slow for a moment: the owner asks twice.
+bool enough_to_compare(const Evidence& fresh);  // for a median
 std::optional<std::string> slower(const Evidence& old, const Evidence& fresh, const Tolerance& tolerance);
 
 }  // namespace nines::supervise

@@ -82,20 +82,21 @@ void Rollout::enter(Stage stage) {
 
 std::vector<RolloutOrder> Rollout::next(Members members, Instant now) {
   Orders orders;
+  const std::size_t all = base_count(members);
   if (memory_.forward()) {
     if (auto why = failure_of(members, now)) give_up(*std::move(why));
+    // Nobody is to stand in for them, and nothing can be seen of the new release.
+    if (all == 0) give_up("every replica is stopped");
   }
-  const std::size_t all = base_count(members);
   // With a spare, the new release has one place more than the replicas say.
   const std::size_t half = limits_.surge > 0 ? all / 2 : (all + 1) / 2;
   if (memory_.stage == Stage::kTrial) try_out(members, now, orders);
-  // Where a person has stopped everybody, nobody is to stand in for them either.
   if (memory_.stage == Stage::kHalf) {
-    const bool spares = all == 0 || run_spares(members, memory_.to, orders);
+    const bool spares = run_spares(members, memory_.to, orders);
     if (converge(members, memory_.to, half, spares, orders) && spares && compared(members, now)) enter(Stage::kAll);
   }
   if (memory_.stage == Stage::kAll) {
-    const bool spares = all == 0 || run_spares(members, memory_.to, orders);
+    const bool spares = run_spares(members, memory_.to, orders);
     if (converge(members, memory_.to, all, spares, orders) && spares) enter(Stage::kTidy);
   }
   if (memory_.stage == Stage::kBack) {
@@ -112,13 +113,11 @@ std::vector<RolloutOrder> Rollout::next(Members members, Instant now) {
 
 void Rollout::try_out(Members members, Instant now, Orders& orders) {
   const auto trial = trial_of(members);
-  // Nobody serves, so there is nobody to be careful for.
-  if (!memory_.judged || !trial || base_count(members) == 0) return enter(Stage::kAll);
+  if (!memory_.judged || !trial) return enter(Stage::kAll);
   const Member& one = members[*trial];
   if (one.release != memory_.to || !one.wanted) {
-    const bool others = ready_count(members) >= std::max<std::size_t>(base_count(members), 2) - 1;
     // With no spare, one of the replicas is missing meanwhile: not while another one is.
-    if (!one.spare && base_count(members) > 1 && !others) return;
+    if (!one.spare && one.state == State::kReady && ready_count(members) < base_count(members)) return;
     orders.push_back({one.spare ? What::kRun : What::kReplace, *trial, memory_.to});
     return;
   }
@@ -168,7 +167,10 @@ bool Rollout::converge(Members members, ReleaseNumber target, std::size_t goal, 
     }
   }
   const std::size_t at_a_time = static_cast<std::size_t>(std::max(limits_.surge, 1));
-  std::size_t ready = ready_count(members);
+  // A spare of another release is about to go.
+  auto ready = static_cast<std::size_t>(std::ranges::count_if(members, [target](const Member& one) {
+    return one.state == State::kReady && (!one.spare || one.release == target);
+  }));
   // Never below all but one, and never below one where a spare can stand in.
   const std::size_t enough = std::max<std::size_t>(all, limits_.surge > 0 ? 2 : 1) - 1;
   // Those that serve nobody go first: nothing is lost by them.

@@ -104,7 +104,6 @@ TEST_CASE("rollout: the trial") {
       {"... and compared", kTrial, "r2 r1 r1", "replace:1=2", Stage::kHalf, 0, 10s},
       {"... alone: it is missing, as was asked for", kTrial, "r1", "replace:0=2", kTrial, 0},
       {"a person's rollback is not tried", kTrial, "r1 r1 (x0)", "run:2=2", Stage::kAll, 1, 0s, false},
-      {"nobody runs: nobody is started", kTrial, "x1 x1 (x0)", "replace:0=2 replace:1=2", Stage::kEnded},
   };
   for (const Row& row : rows) check(row);
 }
@@ -172,8 +171,12 @@ TEST_CASE("rollout: when it goes back") {
       {"... for too long", Stage::kHalf, "r1 r1 (U2)", "retire:2", kBack},
       {"an old one crashes: no reason", Stage::kTrial, "w12 r1 (r2)", "share:2=11", Stage::kTrial},
       {"one that a person stopped is no reason", Stage::kHalf, "x2 r1 r1 (r2)", "replace:1=2", Stage::kHalf},
+      {"every replica is stopped by a person", Stage::kTrial, "x1 x1 (r2)", "retire:2", kBack},
+      {"... before anything was done", Stage::kTrial, "x1 x1 (x0)", "", Stage::kEnded},
       {"some were replaced: the spare gets the old release first", Stage::kAll, "r2 U2 r1 (r2)",
        "replace:3=1 replace:1=1", kBack},
+      {"... which serves nobody meanwhile: one of the others, no more", kBack, "r2 r2 r1 r1 (r2) (r2)",
+       "replace:4=1 replace:5=1 replace:0=1", kBack, 2},
       {"then those that are in the way", kBack, "r2 s1 r1 (s1)", "", kBack},
       {"one at a time", kBack, "r2 r1 r1 (r1)", "replace:0=1", kBack},
       {"a single one waits for the spare", kBack, "r2 (s1)", "", kBack},
