@@ -18,7 +18,9 @@ constexpr Duration kPatience = 10s;  // for a service that does not answer, sinc
 
 // The configuration to deploy: that of the file, or the one `nines run` would make.
 Answered<config::Config> config_to_deploy(const app::Paths& paths, const DeployOptions& options) {
-  if (paths.config_file.empty()) {
+  const auto status = ask_status(paths);
+  if (!status) return std::unexpected(status.error());
+  if (status->config.empty()) {
     if (options.command.empty())
       return refuse(kWrong,
                     "this service has no file: nines deploy -- COMMAND, with {port} in it, says what is deployed");
@@ -27,10 +29,10 @@ Answered<config::Config> config_to_deploy(const app::Paths& paths, const DeployO
     return *std::move(config);
   }
   if (!options.command.empty())
-    return refuse(kWrong, paths.config_file + " says what is run: change it there, then `nines deploy`");
-  auto config = config::load(paths.config_file);
+    return refuse(kWrong, status->config + " says what is run: change it there, then `nines deploy`");
+  auto config = config::load(status->config);
   if (!config) {
-    std::string text = describe_problems(config.error(), paths.config_file);
+    std::string text = describe_problems(config.error(), status->config);
     text.pop_back();
     return std::unexpected(Reply{kWrong, std::move(text)});
   }
