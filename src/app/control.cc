@@ -317,8 +317,47 @@ http::Response answer_to(const Result<ReleaseNumber>& begun) {
                                    : http::error_response(507, begun.error().text(), "not_kept");
 }
 
-// The body: {"by": …, "config": the configuration as text, "again": true}. What of it no process is started from is not
-// looked at.
+std::map<std::string, std::string> texts_in(const json::object& object, std::string_view key) {
+  std::map<std::string, std::string> texts;
+  const json::value* const value = object.if_contains(key);
+  if (value == nullptr || !value->is_object()) return texts;
+  for (const auto& [name, text] : value->as_object())
+    if (text.is_string()) texts[name] = std::string(text.as_string());
+  return texts;
+}
+
+// The keeper's, about guarded files: {"known": {PATH: DIGEST}}, or {"path": …, "what": "placed"|"put_back"|"lost"|
+// "unkept", "digest": …, "why": …, "displaced": …, "good_until_ns": …, "inode": …, "ns": …}.
+http::Response hear_of_file(Supervisor& supervisor, const std::string& body) {
+  const json::object object = object_of(body);
+  Deployment& deployment = supervisor.deployment();
+  if (object.contains("known")) {
+    deployment.files_known(texts_in(object, "known"));
+    return json_response(json::object(), 202);
+  }
+  const std::string path = text_in(object, "path"), what = text_in(object, "what");
+  const auto note = [&](plane::EventKind kind, const std::string& text, std::int64_t a = 0) {
+    plane::Event event{.kind = kind, .a = a};
+    event.set_text(text);
+    supervisor.note(event);
+  };
+  if (what == "placed") {
+    deployment.file_placed(path, text_in(object, "digest"));
+    note(plane::EventKind::kFilePutBack, path + " is the one of the present release");
+    return json_response(json::object(), 202);
+  }
+  const std::string displaced = text_in(object, "displaced");
+  note(plane::EventKind::kFileDamaged,
+       path + ": " + text_in(object, "why") + (displaced.empty() ? "" : "; what was there is " + displaced));
+  if (what != "put_back") return json_response(json::object(), 202);
+  note(plane::EventKind::kFilePutBack, path, number_in(object, "ns"));
+  deployment.file_was_damaged(path, Instant{Duration(number_in(object, "good_until_ns"))}, net::boot_time(),
+                              static_cast<std::uint64_t>(number_in(object, "inode")));
+  return json_response(json::object(), 202);
+}
+
+// The body: {"by": …, "config": the configuration as text, "files": {PATH: DIGEST}, "again": true}. What of it no
+// process is started from is not looked at.
 http::Response deploy(Supervisor& supervisor, const std::string& body) {
   const json::object object = object_of(body);
   const auto config = config::parse(text_in(object, "config"));
@@ -326,8 +365,10 @@ http::Response deploy(Supervisor& supervisor, const std::string& body) {
   if (config->replicas.command.empty())
     return http::error_response(400, "the configuration has no command: there is nothing to deploy", "no_command");
   const json::value* const again = object.if_contains("again");
-  return answer_to(supervisor.deployment().deploy(
-      config->replicas, again != nullptr && again->is_bool() && again->as_bool(), who_asks(body)));
+  return answer_to(supervisor.deployment().deploy({.launch = config->replicas,
+                                                   .files = texts_in(object, "files"),
+                                                   .again = again != nullptr && again->is_bool() && again->as_bool()},
+                                                  who_asks(body)));
 }
 
 http::Response roll_back(Supervisor& supervisor, const std::string& body) {
@@ -426,7 +467,8 @@ http::Response answer(Supervisor& supervisor, const http::Request& request) {
   constexpr std::string_view kReplicas = "/v1/replicas/";
   const bool events = path == "/v1/events";  // both
   const bool release = path == "/v1/deploy" || path == "/v1/rollback";
-  const bool post = path == "/v1/down" || path == "/v1/upgrade" || release || path.starts_with(kReplicas);
+  const bool post =
+      path == "/v1/down" || path == "/v1/upgrade" || path == "/v1/files" || release || path.starts_with(kReplicas);
   if (path != "/v1/status" && path != "/v1/releases" && !events && !post)
     return http::error_response(404, "no such path", "not_found");
   const bool posted = request.head.method() == "POST";
@@ -437,6 +479,11 @@ http::Response answer(Supervisor& supervisor, const http::Request& request) {
   if (release) return release_order(supervisor, path, request.body);
   if (events && posted) return note_event(supervisor, request.body);
   if (events) return events_response(supervisor, request.head.query());
+  if (path == "/v1/files") {
+    if (supervisor.inherited() && supervisor.phase() != Phase::kLeaving && supervisor.endpoints().empty())
+      return hear_of_file(supervisor, request.body);
+    return http::error_response(503, "another supervisor is taking over: ask again", "succession");
+  }
   if (path == "/v1/upgrade") return upgrade(supervisor, request.body);
   if (path == "/v1/down") {
     if (supervisor.phase() == Phase::kLeaving)

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 
 #include "base/check.h"
 
@@ -58,10 +59,14 @@ void Deployment::inherit(bool first) {
   }
   const SharedRelease before = active();
   if (!before || (first && !releases_.rollout && before->launch != configured)) {
-    const Release& release =
-        releases_.add(configured, before ? difference(before->launch, configured) : "", "nines up", now);
-    releases_.end(release.number, Release::Outcome::kDone, "", now);
-    releases_.active = release.number;
+    Release release{.launch = configured,
+                    .what = before ? difference(before->launch, configured) : "",
+                    .by = "nines up",
+                    .at = now,
+                    .outcome = Release::Outcome::kDone,
+                    .ended = now};
+    if (before) release.files = before->files, release.staged = before->staged;
+    releases_.active = releases_.add(std::move(release)).number;
   }
   (void)keep();
   if (releases_.rollout) begin(*releases_.rollout);
@@ -84,67 +89,149 @@ bool Deployment::keep() {
   return saved.has_value();
 }
 
-Result<ReleaseNumber> Deployment::deploy(config::Launch launch, bool again, const std::string& by) {
+Result<ReleaseNumber> Deployment::deploy(Wanted wanted, const std::string& by) {
   if (under_way())
     return failure(Code::kExists, "the deploy of release " + std::to_string(releases_.rollout->to) +
                                       " is under way; `nines rollback` ends it");
   if (std::ranges::none_of(units_, [](const auto& unit) { return !unit->spare() && unit->held_by().empty(); }))
     return failure(Code::kRefused, "every replica is stopped, so nothing could be seen of a new release; start one");
   const SharedRelease present = active();
-  const std::string what = difference(present->launch, launch);
-  if (what.empty() && !again)
+  Release release{.launch = std::move(wanted.launch), .files = present->files, .staged = present->staged, .by = by};
+  release.what = difference(present->launch, release.launch);
+  for (const auto& [path, digest] : wanted.files) {
+    if (!release.files.contains(path))
+      return failure(Code::kNotFound, path + " is not (yet) one of the files that are guarded (replicas.files): " +
+                                          "name it there, or wait until it has been read");
+    if (release.files[path] == digest) continue;
+    release.files[path] = digest;
+    release.staged.insert(path);
+    release.what += (release.what.empty() ? "" : ", ") + path;
+  }
+  if (release.what.empty() && !wanted.again)
     return failure(Code::kInvalid,
-                   "nothing to deploy: command, environment and the rest are as in release " +
+                   "nothing to deploy: command, environment, files and the rest are as in release " +
                        std::to_string(present->number) +
                        "; --again replaces the replicas all the same, for code that changed behind the same command");
+  if (release.what.empty()) release.what = "the same again";
+  return start(std::move(release), true);
+}
+
+Result<ReleaseNumber> Deployment::start(Release release, bool judged) {
   const Releases before = releases_;
-  const Release& release =
-      releases_.add(std::move(launch), what.empty() ? "the same again" : what, by, net::wall_time());
-  releases_.rollout = supervise::RolloutMemory{.from = present->number, .to = release.number};
-  if (!keep()) {
+  release.at = net::wall_time();
+  const ReleaseNumber number = releases_.add(std::move(release)).number;
+  releases_.rollout = supervise::RolloutMemory{.from = releases_.active, .to = number, .judged = judged};
+  auto begun = stage(*releases_.find(number));
+  if (begun && !keep()) begun = failure(Code::kIo, problem_);
+  if (!begun) {
     releases_ = before;
-    return failure(Code::kIo, problem_);
+    return failure(std::move(begun.error()));
   }
-  note(EventKind::kDeployBegan, release.number, release.what + ", by " + by);
+  const SharedRelease one = releases_.find(number);
+  note(EventKind::kDeployBegan, number, one->what + ", by " + one->by);
   begin(*releases_.rollout);
   step();
-  return release.number;
+  return number;
+}
+
+Result<> Deployment::stage(const Release& release) const {
+  if (release.staged.empty()) return {};
+  const Paths& paths = service_.paths;
+  const std::string into = paths.staged_files(release.number);
+  if (auto staged = stage_files(release, paths.folder, backup::FileStore(paths.file_store()), into); !staged)
+    return staged;
+  const auto launch = launch_with_staged(release, paths.folder, into);
+  return launch ? Result<>() : failure(launch.error());
 }
 
 Result<ReleaseNumber> Deployment::roll_back(std::optional<ReleaseNumber> number, const std::string& by) {
-  const ReleaseNumber present = releases_.active;
+  const SharedRelease present = active();
   if (under_way() && !number) {
     const ReleaseNumber to = releases_.rollout->to;
     if (!rollout_->give_up("by " + by))
       return failure(Code::kRefused,
                      "release " + std::to_string(to) + " is the one already; once what helped is stopped, ask again");
     step();
-    return releases_.rollout ? releases_.rollout->from : present;
+    return releases_.rollout ? releases_.rollout->from : present->number;
   }
   if (under_way()) return failure(Code::kExists, "a deploy is under way; `nines rollback` without a number ends it");
-  const SharedRelease back = number ? releases_.find(*number) : releases_.before(present);
-  if (!back || back->number == present)
+  const SharedRelease back = number ? releases_.find(*number) : releases_.before(present->number);
+  if (!back || back->number == present->number)
     return failure(Code::kNotFound, number ? "release " + std::to_string(*number) +
                                                  (back ? " is the present one" : " is not known (any more)")
                                            : "there is no release before the present one");
-  const Releases before = releases_;
-  const Release& release =
-      releases_.add(back->launch, "back to release " + std::to_string(back->number), by, net::wall_time());
-  releases_.rollout = supervise::RolloutMemory{.from = present, .to = release.number, .judged = false};
-  if (!keep()) {
-    releases_ = before;
-    return failure(Code::kIo, problem_);
+  Release release{.launch = back->launch,
+                  .files = back->files,
+                  .staged = present->staged,
+                  .what = "back to release " + std::to_string(back->number),
+                  .by = by};
+  for (const auto& [path, digest] : back->files) {
+    const auto now = present->files.find(path);
+    if (now == present->files.end() || now->second != digest) release.staged.insert(path);
   }
-  note(EventKind::kDeployBegan, release.number, release.what + ", by " + by);
+  return start(std::move(release), false);
+}
+
+void Deployment::files_known(const std::map<std::string, std::string>& digests) {
+  releases_.change(releases_.active, [&](Release& release) {
+    for (const auto& [path, digest] : digests) {
+      release.files[path] = digest;
+      release.staged.erase(path);
+    }
+  });
+  (void)keep();
+}
+
+void Deployment::file_placed(const std::string& path, const std::string& digest) {
+  for (const SharedRelease& release : releases_.all()) {
+    const auto found = release->files.find(path);
+    if (found == release->files.end() || found->second != digest || !release->staged.contains(path)) continue;
+    releases_.change(release->number, [&](Release& placed) { placed.staged.erase(path); });
+    break;
+  }
+  (void)keep();
+}
+
+void Deployment::file_was_damaged(const std::string& path, Instant from, Instant until, std::uint64_t inode) {
+  bool any = false;
+  for (const auto& unit : units_) {
+    if (unit->pid() == 0 || !unit->has_loaded(path, from, until, inode)) continue;
+    any = releases_.spoiled.insert(unit->route().incarnation).second || any;
+  }
+  if (any) (void)keep();
+  mend_spoiled();
+}
+
+// Those who have loaded a damaged file are replaced as in a deploy of the same release: each when others can be spared
+// it.
+void Deployment::mend_spoiled() {
+  if (under_way() || suspended_ || releases_.spoiled.empty()) return;
+  const std::size_t before = releases_.spoiled.size();
+  std::erase_if(releases_.spoiled, [&](std::uint64_t incarnation) {
+    return std::ranges::none_of(units_, [&](const auto& unit) {
+      return !unit->spare() && unit->pid() != 0 && unit->route().incarnation == incarnation;
+    });
+  });
+  if (releases_.spoiled.empty()) {
+    if (before != 0) (void)keep();
+    return;
+  }
+  releases_.rollout =
+      supervise::RolloutMemory{.from = releases_.active, .to = releases_.active, .stage = Stage::kAll, .judged = false};
+  if (!keep()) {
+    releases_.rollout.reset();
+    return;
+  }
   begin(*releases_.rollout);
-  step();
-  return release.number;
 }
 
 std::vector<supervise::Member> Deployment::members() const {
   std::vector<supervise::Member> all;
-  for (std::size_t slot = 0; slot < units_.size(); ++slot)
+  for (std::size_t slot = 0; slot < units_.size(); ++slot) {
     all.push_back(units_[slot]->member(seen_of(table_.observed[slot])));
+    if (units_[slot]->pid() != 0 && releases_.spoiled.contains(units_[slot]->route().incarnation))
+      all.back().release = 0;
+  }
   return all;
 }
 
@@ -179,8 +266,13 @@ void Deployment::take(const supervise::RolloutMemory& before) {
     note(EventKind::kDeployDone, memory.to, releases_.find(memory.to)->what);
   }
   if (!rollout_->ended()) return;
-  releases_.end(memory.to, back ? Release::Outcome::kRolledBack : Release::Outcome::kDone, memory.why,
-                net::wall_time());
+  // What mended the same release has no outcome of its own.
+  if (memory.from != memory.to)
+    releases_.end(memory.to, back ? Release::Outcome::kRolledBack : Release::Outcome::kDone, memory.why,
+                  net::wall_time());
+  std::error_code ignored;
+  const ReleaseNumber left = back ? memory.to : memory.from;
+  if (left != releases_.active) std::filesystem::remove_all(service_.paths.staged_files(left), ignored);
   releases_.rollout.reset();
   rollout_.reset();
   said_.clear();
@@ -206,6 +298,7 @@ void Deployment::perform(const supervise::RolloutOrder& order) {
 Task<void> Deployment::run() {
   while (co_await loop_.sleep(kLook)) {
     if (!under_way() && !problem_.empty()) (void)keep();
+    mend_spoiled();
     step();
   }
 }

@@ -31,12 +31,26 @@ class Deployment {
   // what was not finished before begins anew, or is over.
   void inherit(bool first);
 
-  // A deploy of `launch`; without `again` only if it is another than the present one. kExists: one is under way.
-  // kInvalid: there is nothing to deploy. Any other error: it cannot be written down, so it is not begun.
-  Result<ReleaseNumber> deploy(config::Launch launch, bool again, const std::string& by);
+  // `files`: those that are to be others than before, with their digests; they are in the store.
+  struct Wanted {
+    config::Launch launch;
+    std::map<std::string, std::string> files{};
+    bool again = false;  // also when it is as the present one
+  };
+  // kExists: one is under way. kInvalid: there is nothing to deploy. kNotFound: a file is not guarded, not in the
+  // store, or nothing names it. kRefused: every replica is stopped. Any other error: it cannot be written down, so it
+  // is not begun.
+  Result<ReleaseNumber> deploy(Wanted wanted, const std::string& by);
   // Ends the deploy that is under way; without one, deploys the release before, or that of this number, untried.
   // kNotFound: there is none. kRefused: it is too late.
   Result<ReleaseNumber> roll_back(std::optional<ReleaseNumber> number, const std::string& by);
+
+  // What the keeper has found out about guarded files (backup/file_guard.h).
+  void files_known(const std::map<std::string, std::string>& digests);
+  void file_placed(const std::string& path, const std::string& digest);
+  // It was another one between these moments, or in the file of this inode (0: it was gone): who has loaded that is
+  // replaced, one at a time.
+  void file_was_damaged(const std::string& path, Instant from, Instant until, std::uint64_t inode);
 
   // Something has changed. Does nothing unless a deploy is under way.
   void step();
@@ -57,6 +71,9 @@ class Deployment {
 
  private:
   std::vector<supervise::Member> members() const;
+  Result<ReleaseNumber> start(Release release, bool judged);
+  Result<> stage(const Release& release) const;
+  void mend_spoiled();
   bool keep();
   void begin(supervise::RolloutMemory memory);
   void take(const supervise::RolloutMemory& before);

@@ -1,5 +1,6 @@
 // The keeper as a process: what a service needs around it and no request waits for. It drains the replicas' output from
-// their FIFOs into rotated log files, records what happened, shows the dashboard, and takes backups on time.
+// their FIFOs into rotated log files, records what happened, shows the dashboard, takes backups on time, and guards
+// model files.
 //
 // A replica is never blocked by it for longer than the FIFO holds, and loses nothing when it dies: what was written
 // meanwhile waits in the FIFO, what was read from there in the spool (log_spool.h), what happened in the log of the
@@ -16,6 +17,7 @@
 
 #include "app/backup_schedule.h"
 #include "app/dashboard.h"
+#include "app/model_guard.h"
 #include "app/process_contract.h"
 #include "app/recorder.h"
 #include "app/service.h"
@@ -77,6 +79,7 @@ struct Keeper {
     for (const auto& reader : readers) reading.start(reader->run());
     Recorder recorder(*table, service.paths, names);
     serving.start(hear_bell(recorder));
+    const ModelGuard guard(service);
     BackupSchedule backups(loop, service);
     serving.start(backups.run());
     Dashboard dashboard(loop, *table, service, {.recorder = &recorder, .backups = &backups});

@@ -1,7 +1,8 @@
 // Where a service keeps its things. Everything follows from the configuration file and `--state`.
 //
 //   FOLDER/nines.yaml        the configuration; FOLDER is the working directory of the replicas
-//   STATE (FOLDER/.nines)/   lock, state.json, wishes.json, releases.json, ledger.db, logs/REPLICA.log, logs/nines.log,
+//   STATE (FOLDER/.nines)/   lock, state.json, wishes.json, releases.json, guard.json,
+//                            store/, staged/, displaced/, ledger.db, logs/REPLICA.log, logs/nines.log,
 //   run -> RUN while there is one RUN/                     sockets, FIFOs, spools; short, for a socket's path has 107
 //   bytes, and gone with the
 //                            service
@@ -30,6 +31,12 @@ struct Paths {
   std::string state_file() const { return state + "/state.json"; }
   std::string wishes_file() const { return state + "/wishes.json"; }
   std::string releases_file() const { return state + "/releases.json"; }
+  std::string file_store() const { return state + "/store"; }
+  std::string staged_files(std::uint32_t release) const { return state + "/staged/" + std::to_string(release); }
+  std::string guard_record() const { return state + "/guard.json"; }
+  std::string displaced_files() const { return state + "/displaced"; }
+  // Whoever replaces guarded files by hand makes it first: then what is there is trusted.
+  std::string trust_mark() const { return state + "/trust-files"; }
   std::string ledger_file() const { return state + "/ledger.db"; }
   std::string logs() const { return state + "/logs"; }
   std::string replica_log(const std::string& replica) const { return logs() + "/" + replica + ".log"; }

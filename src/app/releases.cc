@@ -2,15 +2,17 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
-#include "app/durable_file.h"
-#include "base/check.h"
+#include "backup/file_store.h"
+#include "storage/files.h"
 
 namespace nines::app {
 namespace {
 
+namespace fs = std::filesystem;
 namespace json = boost::json;
 
 constexpr std::uint64_t kVersion = 1;
@@ -28,6 +30,15 @@ config::Launch launch_of(const std::string& text) {
   return std::move(config->replicas);
 }
 
+fs::path absolute(const std::string& folder, const std::string& path) {
+  fs::path whole = (fs::path(folder) / path).lexically_normal();
+  return whole.has_filename() ? whole : whole.parent_path();
+}
+
+fs::path staged_place(const std::string& folder, const std::string& path, const std::string& into) {
+  return fs::path(into) / absolute(folder, path).relative_path();
+}
+
 std::int64_t ns_of(WallTime time) { return time.time_since_epoch().count(); }
 WallTime wall_of(std::int64_t ns) { return WallTime{Duration(ns)}; }
 
@@ -43,6 +54,12 @@ json::object to_json(const Release& release) {
       {"number", release.number},   {"launch", text_of(release.launch)},   {"what", release.what}, {"by", release.by},
       {"at_ns", ns_of(release.at)}, {"outcome", name_of(release.outcome)}, {"why", release.why}};
   if (release.ended) object["ended_ns"] = ns_of(*release.ended);
+  json::object files;
+  for (const auto& [path, digest] : release.files) files[path] = digest;
+  json::array staged;
+  for (const std::string& path : release.staged) staged.emplace_back(path);
+  object["files"] = std::move(files);
+  object["staged"] = std::move(staged);
   return object;
 }
 
@@ -60,6 +77,9 @@ Release release_of(const json::object& object) {
                   .why = text_at(object, "why")};
   if (const json::value* const ended = object.if_contains("ended_ns"))
     release.ended = wall_of(ended->to_number<std::int64_t>());
+  for (const auto& [path, digest] : object.at("files").as_object())
+    release.files[path] = std::string(digest.as_string());
+  for (const json::value& path : object.at("staged").as_array()) release.staged.emplace(path.as_string());
   return release;
 }
 
@@ -105,6 +125,8 @@ Result<Releases> Releases::load(const std::string& path) try {
   releases.active = object.at("active").to_number<ReleaseNumber>();
   if (const json::value& rollout = object.at("rollout"); rollout.is_object())
     releases.rollout = memory_of(rollout.as_object());
+  for (const json::value& incarnation : object.at("spoiled").as_array())
+    releases.spoiled.insert(incarnation.to_number<std::uint64_t>());
   for (const json::value& release : object.at("releases").as_array())
     releases.all_.push_back(std::make_shared<const Release>(release_of(release.as_object())));
   const bool whole =
@@ -123,32 +145,34 @@ Result<> Releases::save(const std::string& path) const {
                             {"next", next_},
                             {"active", active},
                             {"rollout", rollout ? json::value(to_json(*rollout)) : json::value(nullptr)},
+                            {"spoiled", json::array(spoiled.begin(), spoiled.end())},
                             {"releases", std::move(all)}};
-  return replace_file(path, json::serialize(object) + "\n", Durably::kOnDisk);
+  return storage::write_file_atomically(path, json::serialize(object) + "\n", 0640);
 }
 
-const Release& Releases::add(config::Launch launch, std::string what, std::string by, WallTime at) {
-  all_.push_back(std::make_shared<const Release>(Release{.number = next_++,
-                                                         .launch = std::move(launch),
-                                                         .what = std::move(what),
-                                                         .by = std::move(by),
-                                                         .at = at,
-                                                         .outcome = Release::Outcome::kUnderWay,
-                                                         .why = {}}));
+const Release& Releases::add(Release release) {
+  release.number = next_++;
+  all_.push_back(std::make_shared<const Release>(std::move(release)));
   forget();
   return *all_.back();
 }
 
-void Releases::end(ReleaseNumber number, Release::Outcome outcome, std::string why, WallTime at) {
+void Releases::change(ReleaseNumber number, const std::function<void(Release&)>& how) {
   for (SharedRelease& release : all_) {
     if (release->number != number) continue;
-    Release ended = *release;
-    ended.outcome = outcome;
-    ended.why = std::move(why);
-    ended.ended = at;
-    release = std::make_shared<const Release>(std::move(ended));
+    Release changed = *release;
+    how(changed);
+    release = std::make_shared<const Release>(std::move(changed));
     return;
   }
+}
+
+void Releases::end(ReleaseNumber number, Release::Outcome outcome, std::string why, WallTime at) {
+  change(number, [&](Release& release) {
+    release.outcome = outcome;
+    release.why = std::move(why);
+    release.ended = at;
+  });
 }
 
 SharedRelease Releases::find(ReleaseNumber number) const {
@@ -172,7 +196,7 @@ void Releases::forget() {
 }
 
 bool Releases::operator==(const Releases& other) const {
-  return next_ == other.next_ && active == other.active && rollout == other.rollout &&
+  return next_ == other.next_ && active == other.active && rollout == other.rollout && spoiled == other.spoiled &&
          std::ranges::equal(all_, other.all_, [](const auto& a, const auto& b) { return *a == *b; });
 }
 
@@ -194,6 +218,47 @@ std::string difference(const config::Launch& before, const config::Launch& after
   if (before.limits != after.limits) add("limits");
   if (before.files != after.files) add("files");
   return text;
+}
+
+Result<> stage_files(const Release& release, const std::string& folder, const backup::FileStore& store,
+                     const std::string& into) {
+  std::error_code error;
+  fs::remove_all(into, error);
+  for (const auto& [path, digest] : release.files) {
+    const auto copy = store.path_of(digest);
+    if (!copy) return failure(Error(copy.error()).in(path));
+    const fs::path link = staged_place(folder, path, into);
+    fs::create_directories(link.parent_path(), error);
+    fs::create_hard_link(*copy, link, error);
+    if (error) return failure(Code::kIo, "link " + link.native() + " to " + *copy + ": " + error.message());
+  }
+  return {};
+}
+
+Result<config::Launch> launch_with_staged(const Release& release, const std::string& folder, const std::string& into) {
+  config::Launch launch = release.launch;
+  if (release.staged.empty()) return launch;
+  std::set<fs::path> guarded;
+  for (const auto& [path, digest] : release.files) guarded.insert(absolute(folder, path));
+  for (const std::string& path : launch.files) guarded.insert(absolute(folder, path));
+  // Paths in a command are relative to where it runs, those of the configuration to its folder.
+  const std::string base = launch.directory ? absolute(folder, *launch.directory).native() : folder;
+  bool any = false;
+  const auto replace = [&](std::string& text) {
+    const auto equals = text.rfind('=');
+    for (const std::size_t at : {std::size_t{0}, equals == std::string::npos ? text.size() : equals + 1}) {
+      if (at >= text.size() || !guarded.contains(absolute(base, text.substr(at)))) continue;
+      text = text.substr(0, at) + staged_place(base, text.substr(at), into).native();
+      any = true;
+      return;
+    }
+  };
+  for (std::string& argument : launch.command) replace(argument);
+  for (auto& [name, value] : launch.env)
+    if (auto* const text = std::get_if<std::string>(&value)) replace(*text);
+  if (any) return launch;
+  return failure(Code::kNotFound, "neither the command nor env names " + *release.staged.begin() +
+                                      ", so that the old and the new one could not run side by side; name it there");
 }
 
 }  // namespace nines::app

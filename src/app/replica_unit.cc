@@ -5,6 +5,9 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
 
 #include "app/launch.h"
 #include "app/tagged.h"
@@ -12,6 +15,7 @@
 #include "supervise/listening.h"
 #include "supervise/log_file.h"
 #include "supervise/ports.h"
+#include "supervise/procfs.h"
 
 namespace nines::app {
 
@@ -194,7 +198,9 @@ Result<supervise::Command> ReplicaUnit::prepare_command() {
     if (!port) return failure(Code::kLimit, "no free port between 20000 and 29999");
     port_ = *port;
   }
-  auto command = command_of(next_->launch, options_.paths.folder, {.port = port_, .socket = socket_});
+  auto launch = launch_with_staged(*next_, options_.paths.folder, options_.paths.staged_files(next_->number));
+  if (!launch) return failure(std::move(launch.error()));
+  auto command = command_of(*launch, options_.paths.folder, {.port = port_, .socket = socket_});
   if (!command) return command;
   command->log = log_.get();
   command->oom_score_adj = supervise::kReplicaOomScore;
@@ -474,6 +480,26 @@ supervise::Member ReplicaUnit::member(supervise::Evidence seen) const {
           .answers_wrong = about_it && verdict->wrong != 0,
           .trouble = unwell ? std::string(verdict->reason) : last_end_,
           .seen = std::move(seen)};
+}
+
+bool ReplicaUnit::has_loaded(const std::string& path, Instant from, Instant until, std::uint64_t inode) const {
+  if (spawned_ >= from && spawned_ <= until) return true;
+  if (inode == 0 || pid() == 0) return false;
+  const std::string name = std::filesystem::path(path).filename().native();
+  std::vector<pid_t> all = supervise::followers_of(pid());
+  all.push_back(pid());
+  return std::ranges::any_of(all, [&](pid_t one) {
+    std::ifstream maps("/proc/" + std::to_string(one) + "/maps");
+    for (std::string line; std::getline(maps, line);) {
+      // "7f…-7f… r--p 00000000 08:01 INODE   PATH", with " (deleted)" behind a file that is gone.
+      std::istringstream words(line);
+      std::string skip;
+      std::uint64_t mapped = 0;
+      words >> skip >> skip >> skip >> skip >> mapped;
+      if (mapped == inode && line.find("/" + name) != std::string::npos) return true;
+    }
+    return false;
+  });
 }
 
 supervise::Patient ReplicaUnit::patient() const {

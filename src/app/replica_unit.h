@@ -105,6 +105,8 @@ class ReplicaUnit final : private net::Timer {
     const SharedRelease& release = pid() != 0 ? running_ : next_;
     return release ? release->number : 0;
   }
+  // Its process was started between these moments, or has the file of this inode mapped.
+  bool has_loaded(const std::string& path, Instant from, Instant until, std::uint64_t inode) const;
   supervise::Patient patient() const;
   // Notes when the kernel killed one of its processes for its memory limit, and not the first one.
   void look_at_memory();

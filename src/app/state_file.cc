@@ -1,11 +1,16 @@
 #include "app/state_file.h"
 
+#include <fcntl.h>
+
 #include <boost/json.hpp>
+#include <cerrno>
+#include <cstdio>
 #include <fstream>
 #include <sstream>
 
-#include "app/durable_file.h"
+#include "base/fd.h"
 #include "base/text.h"
+#include "storage/files.h"
 
 namespace nines::app {
 namespace {
@@ -76,6 +81,16 @@ Result<std::string> read(const std::string& path) {
   return text.str();
 }
 
+// By a rename, and not waiting for the disk: it is good for one boot, and written often.
+Result<> replace(const std::string& path, std::string_view content) {
+  const std::string fresh = path + ".new";
+  const Fd file(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640));
+  if (!file) return failure(os_error(errno, "write " + path));
+  if (auto written = storage::write_all(file.get(), content, "write " + path); !written) return written;
+  if (::rename(fresh.c_str(), path.c_str()) != 0) return failure(os_error(errno, "write " + path));
+  return {};
+}
+
 // FNV-1a: nobody gains by a collision, since the configuration is the user's own.
 std::string hash(std::string_view text) {
   std::uint64_t value = 0xcbf29ce484222325;
@@ -132,7 +147,7 @@ Result<> save_state(const std::string& path, const SavedState& state) {
                             {"fingerprint", state.fingerprint},
                             {"next_incarnation", state.next_incarnation},
                             {"replicas", std::move(replicas)}};
-  return replace_file(path, json::serialize(object) + "\n", Durably::kOurDeath);
+  return replace(path, json::serialize(object) + "\n");
 }
 
 Wish wish_in(const Wishes& wishes, std::string_view name) {
@@ -187,7 +202,7 @@ Result<> save_wishes(const std::string& path, const Wishes& wishes) {
     if (wish.weight) of_one["weight"] = *wish.weight;
     if (!of_one.empty()) object[name] = std::move(of_one);
   }
-  return replace_file(path, json::serialize(object) + "\n", Durably::kOnDisk);
+  return storage::write_file_atomically(path, json::serialize(object) + "\n", 0640);
 }
 
 }  // namespace nines::app

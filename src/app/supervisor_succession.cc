@@ -65,6 +65,9 @@ Task<void> Supervisor::inherit() {
   needs_met_ = service_.config.replicas.needs.empty();
   auto book = read_book();
   if (first) begin_anew(book);
+  // While nothing ran, a person may have changed what is guarded.
+  if (first && !service_.config.replicas.files.empty())
+    Fd(::open(service_.paths.trust_mark().c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0640));
   auto found = find_tagged(service_.paths);
   // A backup that the keeper began goes on by itself, whoever supervises.
   std::erase_if(found, [](const supervise::Found& f) { return f.part == kBackupPart; });

@@ -147,6 +147,9 @@ Parser::Parser() {
   c = add("deploy",
           "Put what the configuration says now in the place of what runs, step by step, and back if it is worse");
   c->footer("A service that `nines run` started has no configuration: nines deploy -- COMMAND, with {port} in it.");
+  c->add_option("--file", deploy.files, "A model file (one of replicas.files) is to be this other one; may be repeated")
+      ->type_name("PATH=NEW")
+      ->allow_extra_args(false);
   c->add_flag("--again", deploy.again, "Also when nothing has changed there: the code behind the command may have");
   c->add_flag("--detach", deploy.detach, "Do not wait for its end");
   c->add_flag("--history", deploy.history, "Show the last ten instead");

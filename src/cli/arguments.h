@@ -96,6 +96,7 @@ struct DeployOptions {
   bool history = false;  // show the last ones instead
   bool json = false;
   std::vector<std::string> command;  // of a service without a file
+  std::vector<std::string> files;    // PATH=SOURCE: guarded ones that are to be others
 };
 struct RollbackOptions {
   std::optional<std::uint32_t> release;  // nullopt: end what is under way, or go back to the one before

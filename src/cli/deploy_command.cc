@@ -2,6 +2,7 @@
 #include <boost/json.hpp>
 #include <cstdio>
 
+#include "backup/file_store.h"
 #include "cli/commands.h"
 #include "cli/releases.h"
 #include "cli/service_setup.h"
@@ -37,6 +38,21 @@ Answered<config::Config> config_to_deploy(const app::Paths& paths, const DeployO
     return std::unexpected(Reply{kWrong, std::move(text)});
   }
   return *std::move(config);
+}
+
+// Copies the new files into the service's store: where each is meant to go, and its digest.
+Answered<json::object> store_files(const app::Paths& paths, const DeployOptions& options) {
+  json::object digests;
+  backup::FileStore store(paths.file_store());
+  for (const std::string& file : options.files) {
+    const auto equals = file.find('=');
+    if (equals == 0 || equals == std::string::npos || equals + 1 == file.size())
+      return refuse(kWrong, "--file: \"" + file + "\" is not PATH=NEW, such as model.bin=/tmp/new-model.bin");
+    const auto digest = store.put(file.substr(equals + 1));
+    if (!digest) return refuse(kNo, digest.error().text());
+    digests[file.substr(0, equals)] = *digest;
+  }
+  return digests;
 }
 
 // Says how it goes, until nothing is under way. The last answer.
@@ -121,7 +137,10 @@ int perform(const GlobalOptions& global, const DeployOptions& options) {
     if (const auto found = find_command(*config, paths->folder); !found)
       return say(refuse(kWrong, found.error().text()).error());
   }
+  auto files = store_files(*paths, options);
+  if (!files) return say(files.error());
   json::object body = json::parse(asked_by("nines deploy")).as_object();
+  body["files"] = *std::move(files);
   body["config"] = config::to_yaml(*config);
   body["again"] = options.again;
   return ask_and_watch(*paths, {.method = "POST", .target = "/v1/deploy", .body = json::serialize(body)},

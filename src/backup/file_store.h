@@ -1,0 +1,34 @@
+// Whole files by what is in them: STORE/DIGEST/NAME, the digest being SHA-256. What is there is never changed, only
+// removed. Blocking: reads and writes whole files.
+#pragma once
+
+#include <set>
+#include <string>
+
+#include "base/error.h"
+
+namespace nines::backup {
+
+// Of a regular file; kNotFound, kInvalid when it is no regular file.
+Result<std::string> digest_of(const std::string& path);
+
+class FileStore {
+ public:
+  explicit FileStore(std::string folder) : folder_(std::move(folder)) {}
+
+  // A copy, with the mode and, where that may be set, the owner of the original; on the disk when this returns. Returns
+  // its digest. kUnavailable when the file changed while it was read.
+  Result<std::string> put(const std::string& path);
+  bool has(const std::string& digest) const;
+  // Where it is. A program that wants another suffix than the original's gets the original's name.
+  Result<std::string> path_of(const std::string& digest) const;
+  // Puts a copy in the place of `target`, atomically, and on the disk. kNotFound: it is not here; kInvalid: what is
+  // here is not what it should be any more.
+  Result<> place(const std::string& digest, const std::string& target) const;
+  void keep_only(const std::set<std::string>& digests) const;
+
+ private:
+  std::string folder_;
+};
+
+}  // namespace nines::backup
