@@ -120,6 +120,21 @@ std::string tag_in(const json::object* labels) {
   return labels != nullptr ? text_of(*labels, kTagLabel).value_or("") : "";
 }
 
+std::vector<std::uint16_t> ports_in(const json::object* settings) {
+  std::vector<std::uint16_t> ports;
+  const json::object* const all = settings != nullptr ? child(*settings, "Ports") : nullptr;
+  if (all == nullptr) return ports;
+  for (const auto& [inside, outside] : *all) {
+    if (!outside.is_array()) continue;  // exposed, and not published
+    for (const json::value& place : outside.as_array()) {
+      const auto port = place.is_object() ? text_of(place.as_object(), "HostPort") : std::nullopt;
+      const auto number = parse_unsigned(port.value_or(""));
+      if (number && *number > 0 && *number <= UINT16_MAX) ports.push_back(static_cast<std::uint16_t>(*number));
+    }
+  }
+  return ports;
+}
+
 // Two digits and more at `from`; what is no digit is refused.
 std::optional<int> digits(std::string_view text, std::size_t from, std::size_t count) {
   if (from + count > text.size()) return std::nullopt;
@@ -307,7 +322,8 @@ Result<ContainerState> read_state(int status, std::string_view body) {
                       .exit_code = static_cast<int>(*code),
                       .oom = oom.value_or(false),
                       .error = printable(error.value_or("")),
-                      .stop_signal = ""};
+                      .stop_signal = "",
+                      .published = ports_in(child(*answer, "NetworkSettings"))};
   if (const json::object* const config = child(*answer, "Config")) {
     read.tag = tag_in(child(*config, "Labels"));
     // Podman writes a number here, in old versions.

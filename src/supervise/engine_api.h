@@ -97,9 +97,10 @@ struct ContainerState {
   bool running = false;  // also while it is paused
   pid_t pid = 0;         // of its first process, as the host sees it; 0: it has ended
   int exit_code = 0;
-  bool oom = false;         // the kernel killed it, or a part of it, at its memory limit
-  std::string error;        // what the engine says about a failed start
-  std::string stop_signal;  // the image's; empty: SIGTERM
+  bool oom = false;                      // the kernel killed it, or a part of it, at its memory limit
+  std::string error;                     // what the engine says about a failed start
+  std::string stop_signal;               // the image's; empty: SIGTERM
+  std::vector<std::uint16_t> published;  // of the host, while it runs
 
   // An engine reports a signal as 128 and its number, as a shell does.
   Exit exit() const;

@@ -24,7 +24,8 @@ constexpr std::string_view kRunning =
     R"({"Id":"93eeb0b3","Created":"2026-11-27T05:29:37.923905045Z","Path":"/srv","Args":[],"State":{"Status":"running",)"
     R"("Running":true,"Paused":false,"Restarting":false,"OOMKilled":false,"Dead":false,"Pid":24336,"ExitCode":0,)"
     R"("Error":"","StartedAt":"2026-11-27T05:29:38.422418559Z","FinishedAt":"0001-01-01T00:00:00Z"},"Name":"/ca",)"
-    R"("Config":{"Cmd":["/srv"],"Labels":{"nines.tag":"nines-ab/x-1/1/20000"},"StopSignal":"SIGQUIT"}})";
+    R"("Config":{"Cmd":["/srv"],"Labels":{"nines.tag":"nines-ab/x-1/1/20000"},"StopSignal":"SIGQUIT"},"NetworkSettings":{"Ports":{"8000/tcp":[)"
+    R"({"HostIp":"127.0.0.1","HostPort":"20000"}],"9/udp":null,"7/tcp":[{"HostPort":7},3]}}})";
 constexpr std::string_view kOutOfMemory =
     R"({"Id":"de9e38ca","State":{"Status":"exited","Running":false,"Paused":false,"Restarting":false,"OOMKilled":true,)"
     R"("Dead":false,"Pid":0,"ExitCode":137,"Error":""},"Config":{"Labels":{}}})";
@@ -133,7 +134,8 @@ TEST_CASE("engine: what a state says") {
                                    .exit_code = 0,
                                    .oom = false,
                                    .error = "",
-                                   .stop_signal = "SIGQUIT"});
+                                   .stop_signal = "SIGQUIT",
+                                   .published = {20000}});
   const auto ended = read_state(200, kOutOfMemory);
   REQUIRE(ended);
   CHECK_FALSE(ended->running);
@@ -154,8 +156,8 @@ TEST_CASE("engine: statuses above 128 are signals, as far as there are signals")
   };
   for (const Row& row : rows) {
     CAPTURE(row.code);
-    CHECK(ContainerState{.id = "", .tag = "", .exit_code = row.code, .error = "", .stop_signal = ""}.exit() ==
-          Exit{.kind = row.kind, .value = row.value});
+    CHECK(ContainerState{.id = "", .tag = "", .exit_code = row.code, .error = "", .stop_signal = "", .published = {}}
+              .exit() == Exit{.kind = row.kind, .value = row.value});
   }
 }
 
