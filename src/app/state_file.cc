@@ -135,6 +135,13 @@ std::string fingerprint_of(const Service& service) {
   std::string what = service.paths.folder;
   const auto add = [&what](const std::string& text) { what += '\0' + text; };
   for (const std::string& argument : service.config.replicas.command) add(argument);
+  if (const auto& container = service.config.replicas.container) {
+    add("container " + container->image);
+    add(container->network == config::Container::Network::kHost ? "host" : std::to_string(container->port));
+    add(std::to_string(container->memory) + " " + std::to_string(container->cpu_percent));
+    for (const std::string& word : container->command) add(word);
+    for (const std::string& volume : container->volumes) add("volume " + volume);
+  }
   for (const auto& [name, value] : service.config.replicas.env) {
     const auto* const secret = std::get_if<config::Secret>(&value);
     add(name);

@@ -421,7 +421,7 @@ Outcome Supervisor::outcome() const {
                      (endpoints_.size() > 1 ? ", nor at the others; gave up" : "; gave up");
     return result;
   }
-  const std::string command = service_.config.replicas.command.front();
+  const std::string command = service_.config.replicas.program();
   switch (verdict_.reason) {
     case supervise::Reason::kCannotExecute: result.message = last_error_; return result;
     case supervise::Reason::kCrashAtStart:

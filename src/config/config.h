@@ -85,12 +85,32 @@ struct Endpoint {
 
 using EnvironmentValue = std::variant<std::string, Secret>;
 
-// Exactly one of `command` and `endpoints` is not empty.
+// A replica as a container of an engine on this machine: Docker or Podman.
+struct Container {
+  enum class Network : std::uint8_t {
+    kBridge,  // the engine's: `port` of the image is published on a loopback port that nines chooses
+    kHost,    // this machine's: "{port}" in `command` or in `env` says where to listen
+  };
+  std::string image;
+  std::uint16_t port = 0;            // where the server in the image listens; 0 with kHost
+  std::vector<std::string> command;  // empty: the image's; "{port}" is replaced
+  Network network = Network::kBridge;
+  std::vector<std::string> volumes;  // "./data:/data", "NAME:/data:ro", as written
+  std::string engine;                // its Unix socket; empty: DOCKER_HOST, or where engines usually listen
+  std::uint64_t memory = 0;          // bytes, swap included; 0: no limit
+  int cpu_percent = 0;               // of one core; 0: no limit
+  bool operator==(const Container&) const = default;
+};
+
+// Exactly one of `command`, `container` and `endpoints` is there.
 struct Replicas {
   int count = 1;  // of `endpoints`: how many they are
   // argv of one replica, without a shell; either "{port}" or "{socket}" occurs in it.
   std::vector<std::string> command;
+  std::optional<Container> container;
   std::vector<Endpoint> endpoints;  // no address twice
+  // What one runs, as messages name it: the command's program, or the image; empty for endpoints.
+  std::string program() const;
   // It listens on a Unix socket: "{socket}" occurs.
   bool by_socket() const;
   Health health;
@@ -243,6 +263,9 @@ inline constexpr std::size_t kTrustedProxies = 64;
 inline constexpr std::size_t kEndpoints = 64;
 inline constexpr Bounds<int> kWeight{0, 1000};
 inline constexpr Bounds<int> kTier{0, 9};
+inline constexpr std::size_t kVolumes = 64;
+inline constexpr Bounds<std::uint64_t> kContainerMemory{6ULL << 20, 1ULL << 44};  // less, no engine takes
+inline constexpr Bounds<int> kCpuPercent{1, 100'000};
 inline constexpr Bounds<Duration> kCanaryTimeout{100ms, 10min};
 inline constexpr Bounds<Duration> kStall{1s, 24h};
 inline constexpr std::size_t kFieldNameBytes = 64;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "config/container.h"
 #include "config/json_text.h"
 #include "config/protection.h"
 #include "config/values.h"
@@ -15,13 +16,15 @@ constexpr std::string_view kEndpointsExample = "endpoints: [\"10.0.0.5:8000\"]";
 
 constexpr Key kReplicasKeys[] = {{"count"},
                                  {"command"},
+                                 {"container"},
                                  {"endpoints"},
                                  {"health"},
                                  {"canary"},
                                  {"env"},
                                  {"stop"},
                                  {"files"},
-                                 missing("container", "start the server with command:"),
+                                 elsewhere("image", "indent it below container:"),
+                                 elsewhere("port", "indent it below container:"),
                                  elsewhere("service", kOutside),
                                  elsewhere("objective", kOutside),
                                  elsewhere("listen", kOutside),
@@ -50,10 +53,13 @@ bool is_unquoted_placeholder(const Node& node) {
   return node.kind == Node::Kind::kMap && node.entries.size() == 1 && node.entries[0].value->kind == Node::Kind::kNull;
 }
 
-void read_command(Section& replicas, std::vector<std::string>& command) {
-  const Node* const node = replicas.value("command");
+}  // namespace
+
+void read_words(Section& replicas, std::string_view key, std::vector<std::string>& command,
+                Checked<> (*check)(const std::vector<std::string>&)) {
+  const Node* const node = replicas.value(key);
   if (node == nullptr) return;
-  const std::string what = replicas.dotted("command");
+  const std::string what = replicas.dotted(key);
   std::vector<std::string> words;
   std::size_t failures = 0;
   const auto check_one = [&](const Node& at, std::string_view word) {
@@ -85,9 +91,11 @@ void read_command(Section& replicas, std::vector<std::string>& command) {
     return replicas.expected(*node, what, std::string("a list or one string, such as ") + std::string(kCommandExample));
   }
   if (failures > 0) return;  // what is left may well lack {port}, and that would be news about our reading only
-  if (auto checked = check_command(words); !checked) return replicas.complain(node->at, what, checked.error());
+  if (auto checked = check(words); !checked) return replicas.complain(node->at, what, checked.error());
   command = std::move(words);
 }
+
+namespace {
 
 void read_health(Section& replicas, Health& health) {
   auto section = replicas.section("health", kHealthKeys);
@@ -239,10 +247,15 @@ void refuse_beside_endpoints(Section& replicas) {
 // Exactly one of the ways to have a replica.
 void check_kind(Section& replicas) {
   const bool command = replicas.has("command"), endpoints = replicas.has("endpoints");
-  if (command && endpoints) {
+  const bool container = replicas.has("container");
+  if (container && (command || endpoints)) {
+    replicas.complain(replicas.at(),
+                      {std::string("replicas has both container and ") + (command ? "command" : "endpoints"),
+                       command ? "remove one, or indent command below container:" : "remove one"});
+  } else if (command && endpoints) {
     replicas.complain(replicas.at(), {"replicas has both command and endpoints",
                                       "nines either starts the servers or is told where they are; remove one"});
-  } else if (!command && !endpoints && !replicas.has("container")) {
+  } else if (!command && !endpoints && !container) {
     replicas.complain(replicas.at(),
                       {"replicas has no command", "say how one replica is started: " + std::string(kCommandExample)});
   }
@@ -261,7 +274,7 @@ void read_replicas(Section& file, const std::vector<Address>& listen, Replicas& 
   }
   check_kind(*section);
   section->read("count", replicas.count, bounds::kCount);
-  read_command(*section, replicas.command);
+  read_words(*section, "command", replicas.command, check_command);
   read_endpoints(*section, listen, replicas.endpoints);
   if (section->has("endpoints")) {
     refuse_beside_endpoints(*section);
@@ -270,6 +283,7 @@ void read_replicas(Section& file, const std::vector<Address>& listen, Replicas& 
   read_health(*section, replicas.health);
   read_canary(*section, replicas.canary);
   read_environment(*section, replicas.env);
+  read_container(*section, replicas);
   if (auto stop = section->section("stop", kStopKeys)) {
     stop->read("drain", replicas.stop.drain, bounds::kStop);
     stop->read("grace", replicas.stop.grace, bounds::kStop);
