@@ -49,7 +49,13 @@ ReplicaUnit::ReplicaUnit(net::EpollLoop& loop, plane::Table& table, Owner& owner
       owner_(owner),
       options_(std::move(options)),
       machine_(limits_of(options_.config.replicas), loop.now()),
-      since_(loop.now()) {}
+      since_(loop.now()) {
+  if (Containers* const containers = owner_.containers(); containers != nullptr) {
+    container_ = std::make_unique<ReplicaContainer>(
+        *containers, tasks_,
+        ReplicaContainer::Options{.name = options_.name, .config = options_.config, .paths = options_.paths});
+  }
+}
 
 // The order matters: a supervisor that is killed at any point here leaves a book from which the next one goes on.
 Result<> ReplicaUnit::begin(Inheritance inheritance) {
@@ -131,6 +137,7 @@ void ReplicaUnit::adopt(const supervise::Found& found, const plane::Route& befor
   ipv6_ = same && before.ipv6 != 0;
   listening_ = same && before.listening != 0;
   process_.emplace(std::move(*process));
+  if (container_) container_->adopt(incarnation_, log_.get());
   note(EventKind::kAdopted, pid());
   tasks_.start(await_exit());
   if (machine_.state() == State::kDraining) tasks_.start(await_drained());
@@ -141,7 +148,8 @@ void ReplicaUnit::adopt(const supervise::Found& found, const plane::Route& befor
 Task<void> ReplicaUnit::find_exit(plane::Route before) {
   const bool recorded = owner_.is_recorded(static_cast<std::uint16_t>(options_.slot), before.incarnation);
   supervise::Exit exit;
-  if (!recorded) exit = co_await owner_.obituary(gone_pid_, Instant{Duration(before.spawned_ns)});
+  if (!recorded && container_) exit = co_await container_->exit_of(before.incarnation);
+  if (!recorded && !container_) exit = co_await owner_.obituary(gone_pid_, Instant{Duration(before.spawned_ns)});
   if ((co_await current_scope())->cancelled()) co_return;  // for the next supervisor to find
   ended(exit, recorded);
 }
@@ -220,6 +228,7 @@ void ReplicaUnit::spawn() {
   ipv6_ = false;
   listening_ = false;
   auto argv = prepare_command();
+  if (container_ && argv && environment) return tasks_.start(spawn_container(std::move(*environment)));
   supervise::Command command;
   if (argv) command.argv = std::move(*argv);
   if (environment) command.environment = std::move(*environment);
@@ -228,9 +237,28 @@ void ReplicaUnit::spawn() {
   command.oom_score_adj = supervise::kReplicaOomScore;
   command.tag = tag(options_.paths, options_.name, incarnation_, port_);
 
-  Result<supervise::Process> process = !argv          ? failure(std::move(argv.error()))
-                                       : !environment ? failure(std::move(environment.error()))
-                                                      : supervise::spawn(command);
+  spawned(!argv          ? failure(std::move(argv.error()))
+          : !environment ? failure(std::move(environment.error()))
+                         : supervise::spawn(command));
+}
+
+// The machine waits for the answer as it does for a fork's, and an order that comes meanwhile is carried out then.
+Task<void> ReplicaUnit::spawn_container(ReplicaContainer::Environment environment) {
+  auto started = co_await container_->start(incarnation_, port_, std::move(environment), log_.get());
+  if (started && !*started) {  // it has ended already
+    const supervise::Exit exit = co_await container_->exit();
+    if ((co_await current_scope())->cancelled()) co_return;
+    spawned_ = loop_.now();
+    machine_.on_spawned(loop_.now());
+    note(EventKind::kSpawned, 0);
+    co_return ended(exit, false);
+  }
+  if ((co_await current_scope())->cancelled()) co_return;  // for the next supervisor to find
+  spawned(started ? Result<supervise::Process>(std::move(**started)) : failure(std::move(started.error())));
+  step();
+}
+
+void ReplicaUnit::spawned(Result<supervise::Process> process) {
   if (!process) {
     give_back_place();
     const std::string why = process.error().text();
@@ -252,7 +280,13 @@ void ReplicaUnit::terminate(int signal, EventKind kind, std::string_view why) {
   publish();  // nobody is routed to what is about to end
   note(kind, pid(), why);
   if (!process_) return;
-  if (auto sent = process_->signal(signal); !sent) owner_.warn(options_.name + ": " + sent.error().text());
+  if (auto sent = send(signal); !sent) owner_.warn(options_.name + ": " + sent.error().text());
+}
+
+Result<> ReplicaUnit::send(int signal) {
+  if (!container_) return process_->signal(signal);
+  container_->signal(signal, *process_);
+  return {};
 }
 
 Task<void> ReplicaUnit::await_exit() {
@@ -268,7 +302,10 @@ Task<void> ReplicaUnit::await_exit() {
   gone_pid_ = process_->pid();
   gone_start_ = process_->start_time();
   publish();  // un-routed before anything else is done
-  if (!process_->is_child()) exit = co_await owner_.obituary(gone_pid_, spawned_);
+  if (container_)
+    exit = co_await container_->exit();
+  else if (!process_->is_child())
+    exit = co_await owner_.obituary(gone_pid_, spawned_);
   // Also what has a session of its own: it may hold the memory, or the device, that the next one needs.
   co_await owner_.end_followers(options_.name, incarnation_);
   if ((co_await current_scope())->cancelled()) co_return;  // for the next supervisor to find
@@ -278,11 +315,12 @@ Task<void> ReplicaUnit::await_exit() {
 // Dead in the middle, the supervisor leaves the next one enough to record this exit once: the pid stays in the book
 // until the log has it, and a child of ours stays a zombie, which the anchor would then reap.
 void ReplicaUnit::ended(const supervise::Exit& exit, bool in_the_log) {
-  const bool foreign = port_taken_by_other_ || (port_ != 0 && machine_.state() == State::kStarting &&
+  const bool own_port = container_ && !container_->shares_ports();  // the engine may not have closed it yet
+  const bool foreign = port_taken_by_other_ || (port_ != 0 && !own_port && machine_.state() == State::kStarting &&
                                                 !machine_.wants_route() && !supervise::port_is_free(port_));
   const auto cause = foreign ? supervise::ExitCause::kPortInUse : supervise::ExitCause::kItself;
   const supervise::Ended how = machine_.on_exit(loop_.now(), owner_.jitter(), cause);
-  std::string words = supervise::text(exit);
+  std::string words = supervise::text(exit) + (container_ ? container_->remark() : "");
   if (how.ending == supervise::Ending::kPortInUse) words += "; somebody else has " + place_in_words();
   const int crashed = how.ending == supervise::Ending::kCrash ? 1 : 0;
   if (!in_the_log) note(EventKind::kExited, gone_pid_, words, exit.value, crashed);
@@ -290,6 +328,7 @@ void ReplicaUnit::ended(const supervise::Exit& exit, bool in_the_log) {
   publish();
   if (process_) process_->reap();
   process_.reset();
+  if (container_) container_->forget();
   give_back_place();
   owner_.exited(how);
   step();
@@ -302,8 +341,11 @@ Task<void> ReplicaUnit::await_listening(std::uint64_t incarnation) {
   while (co_await loop_.sleep(pause)) {
     pause = std::min(pause * 2, kPause);
     if (incarnation != incarnation_ || !process_ || machine_.state() == State::kStopping) co_return;
-    const auto found = socket_.empty() ? supervise::find_listener(process_->pid(), port_)
-                                       : supervise::find_listener(process_->pid(), socket_);
+    const auto found = container_        ? container_->find_listener(process_->pid(), port_)
+                       : socket_.empty() ? supervise::find_listener(process_->pid(), port_)
+                                         : supervise::find_listener(process_->pid(), socket_);
+    if (const std::string warning = container_ ? container_->take_warning() : ""; !warning.empty())
+      owner_.warn(warning);
     if (!found) {
       if (!std::exchange(warned_, true))
         owner_.warn(options_.name + ": cannot see who listens on " + place_in_words() + ": " + found.error().text());
@@ -405,7 +447,7 @@ void ReplicaUnit::stop_without_drain() {
 }
 void ReplicaUnit::kill_at_once() {
   machine_.stop(loop_.now());  // its end is wished: no crash, and no successor
-  if (process_) (void)process_->signal(SIGKILL);
+  if (process_) (void)send(SIGKILL);
 }
 
 plane::Route ReplicaUnit::route() const {

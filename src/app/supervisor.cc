@@ -64,6 +64,8 @@ Supervisor::Supervisor(const Service& service, const Listener& listener, plane::
       changed_(loop_) {
   for (std::size_t i = 0; i < listeners; ++i) listeners_.push_back(kFirstListener + static_cast<int>(i));
   for (const config::Address& at : service_.config.listen) ports_.exclude(at.port);
+  if (const auto& container = service_.config.replicas.container)
+    containers_ = std::make_unique<Containers>(loop_, service_.paths, Containers::find_socket(*container));
   const auto& endpoints = service_.config.replicas.endpoints;
   for (std::string& name : replica_names(service_.config)) {
     if (!endpoints.empty()) {

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "app/containers.h"
 #include "app/endpoint.h"
 #include "app/event_log.h"
 #include "app/handover.h"
@@ -97,6 +98,7 @@ class Supervisor final : private ReplicaUnit::Owner {
   bool is_recorded(std::uint16_t replica, std::uint64_t incarnation) override;
   Task<supervise::Exit> obituary(pid_t pid, Instant since) override;
   Task<void> end_followers(const std::string& part, std::uint64_t incarnation) override;
+  Containers* containers() override { return containers_.get(); }
 
   std::vector<ReplicaUnit::Inheritance> read_book();
   Task<void> carry_counters();
@@ -141,6 +143,7 @@ class Supervisor final : private ReplicaUnit::Owner {
   supervise::PortAllocator ports_;
   supervise::Fleet fleet_;
   EventLog events_;
+  std::unique_ptr<Containers> containers_;  // null: replicas are processes
   std::vector<std::unique_ptr<ReplicaUnit>> replicas_;
   std::vector<Endpoint> endpoints_;
   HelperProcess gateway_;
