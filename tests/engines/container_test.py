@@ -151,7 +151,7 @@ class Containers(unittest.TestCase):
             self.assertNotEqual(after["Id"], before["Id"])
             self.assertEqual(service.replica("boxed-1")["restarts"], 1)
 
-    def test_an_exit_status_is_the_servers_own(self):
+    def test_an_exit_status_and_the_last_words_are_the_servers_own(self):
         with self.service(count=1) as service:
             service.up()
             mark = service.last_event()
@@ -159,6 +159,20 @@ class Containers(unittest.TestCase):
                 harness.http(f"http://127.0.0.1:{service.replica('boxed-1')['port']}", "/exit")
             self.assertIn("exit status 3", self.last_exit(service, "boxed-1", mark)["text"])
             service.wait_ready(1)
+            lines = self.lines(service, "boxed-1", "listening on", 2)
+            self.assertEqual(sum("last words" in line for line in lines), 1, lines)
+
+    def test_stop_ends_it_with_sigterm_and_removes_it(self):
+        with self.service() as service:
+            service.up()
+            service.wait_ready(2)
+            mark = service.last_event()
+            service.nines("stop", "boxed-1", status=0)
+            service.wait_state("boxed-1", "stopped")
+            self.assertEqual(self.last_exit(service, "boxed-1", mark)["text"], "exit status 0")
+            harness.wait_for(lambda: len(self.engine.containers(service.tag)) == 1, 10, "the container is removed")
+            service.nines("start", "boxed-1", status=0)
+            service.wait_ready(2)
 
     def test_more_memory_than_its_limit_is_an_oom(self):
         limited = 'command: [/server, "{port}"]\n    memory: 32MiB'
@@ -256,6 +270,8 @@ class Containers(unittest.TestCase):
             service.up()
             service.wait_ready(2)
             before = {name: self.engine.running(service.tag, name)["Id"] for name in ("boxed-1", "boxed-2")}
+            self.say(service, "boxed-2", "heard-before.")
+            self.lines(service, "boxed-2", "heard-before.")
             mark = service.last_event()
             with harness.Load(service.url, get=["/"], rate=100) as load:
                 self.engine.stop()
@@ -264,12 +280,14 @@ class Containers(unittest.TestCase):
             self.assertEqual({name: self.engine.running(service.tag, name)["Id"] for name in before}, before)
             self.assertFalse([event for event in service.events(mark) if event["kind"] == "exited"])
             self.say(service, "boxed-2", "still-heard.")
-            self.lines(service, "boxed-2", "still-heard.")
+            lines = self.lines(service, "boxed-2", "still-heard.")
+            for text in ("heard-before.", "still-heard."):
+                self.assertEqual(sum(text in line for line in lines), 1, lines)
 
-    def refused(self, text, *says):
+    def refused(self, text, *says, status=2):
         with harness.Service(text) as service:
             done = service.nines("up", "--detach", timeout=60)
-            self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
+            self.assertEqual(done.returncode, status, done.stdout + done.stderr)
             for say in says:
                 self.assertIn(say, done.stdout + done.stderr)
             self.assertEqual(self.engine.containers(service.tag), [])
@@ -279,8 +297,9 @@ class Containers(unittest.TestCase):
         self.refused(good.replace(IMAGE, "no-such-image:7"), "no-such-image:7", "docker pull")
         self.refused(good.replace("/server,", "/no-such-program,"), "/no-such-program")
         self.refused(good.replace(str(self.engine.socket), "/no/such.sock"), "/no/such.sock", "systemctl start docker")
-        self.refused(good.replace("network: host\n    command: [/server, \"{port}\"]", "port: 8000\n    command: [/server]"),
-                     "does not publish port 8000", "network: host")
+        self.refused(good.replace("network: host", "port: 8000"), "does not publish port 8000", "network: host")
+        mute = yaml(self.engine, "command: [/server]", count=1, extra='  env: {UNREAD: "{port}"}\n')
+        self.refused(mute, "ends right after it is started", "no port was given", status=1)
 
 
 if __name__ == "__main__":

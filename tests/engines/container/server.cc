@@ -3,7 +3,7 @@
 //   /health, /        200
 //   /say/TEXT         writes a line with TEXT
 //   /eat              takes memory until there is none
-//   /exit             ends with status 3
+//   /exit             writes a last line and ends with status 3
 // SIGTERM ends it with status 0: a container's first process has no other default.
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -33,7 +33,10 @@ void say(const std::string& text) {
 
 std::string answer(const std::string& path) {
   if (path.starts_with("/say/")) say(path.substr(5));
-  if (path == "/exit") std::_Exit(3);
+  if (path == "/exit") {
+    say("last words");
+    std::_Exit(3);
+  }
   if (path == "/eat") eat();
   return "{\"path\": \"" + path + "\"}";
 }
@@ -59,7 +62,10 @@ int main(int count, char** arguments) {
   std::signal(SIGTERM, [](int) { std::_Exit(0); });
   std::signal(SIGPIPE, SIG_IGN);
   const char* const port = count > 1 ? arguments[1] : std::getenv("PORT");
-  if (port == nullptr) return 2;
+  if (port == nullptr) {
+    say("no port was given");
+    return 2;
+  }
   const int listener = ::socket(AF_INET, SOCK_STREAM, 0);
   const int on = 1;
   ::setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
