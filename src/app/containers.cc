@@ -117,21 +117,30 @@ Task<std::size_t> end_containers(net::EpollLoop& loop, const Paths& paths, Spare
   std::string socket;
   if (std::ifstream file(paths.engine_file()); !std::getline(file, socket) || socket.empty()) co_return 0;
   Containers containers(loop, paths, socket);
-  const auto items = co_await containers.list();
-  if (!items) co_return 0;  // the file stays, for the next who asks
-  std::size_t ended = 0, spared = 0;
-  TaskGroup ending;
-  for (const Containers::Item& item : *items) {
-    if (item.running && spare && spare(item.found)) {
-      ++spared;
+  const Instant until = loop.now() + patience + kUnanswered;
+  std::size_t ended = 0;
+  // Again, since the engine may be busy with removing one that somebody else has asked it to.
+  for (bool first = true;; first = false) {
+    const auto items = co_await containers.list();
+    if (!items) co_return ended;  // the file stays, for the next who asks
+    std::size_t spared = 0;
+    TaskGroup ending;
+    for (const Containers::Item& item : *items) {
+      if (item.running && spare && spare(item.found)) {
+        ++spared;
+        continue;
+      }
+      ended += first && item.running ? 1 : 0;
+      ending.start(containers.end_one(item.id, item.running ? patience : 0ns));
+    }
+    co_await ending.join();
+    if (spared < items->size()) {
+      if (loop.now() >= until || !co_await loop.sleep(20ms)) co_return ended;
       continue;
     }
-    ended += item.running ? 1 : 0;
-    ending.start(containers.end_one(item.id, item.running ? patience : 0ns));
+    if (spared == 0) ::unlink(paths.engine_file().c_str());
+    co_return ended;
   }
-  co_await ending.join();
-  if (spared == 0) ::unlink(paths.engine_file().c_str());
-  co_return ended;
 }
 
 }  // namespace nines::app

@@ -19,6 +19,7 @@ namespace {
 
 constexpr Duration kAccountWait = 30s;  // for the engine to say how a container ended
 constexpr Duration kRestOfLog = 2s;     // its last lines, after that
+constexpr Duration kNotice = 5s;        // for the engine to see that a process has ended
 constexpr Duration kBetweenTries = 200ms;
 constexpr Duration kBetweenLooks = 200ms;  // into the container's network: see container_port.h
 
@@ -117,6 +118,8 @@ Task<Result<std::optional<supervise::Process>>> ReplicaContainer::begin(supervis
   auto process = stat ? supervise::Process::adopt(state->pid, stat->start_time)
                       : Result<supervise::Process>(failure(Code::kNotFound, ""));
   if (process) co_return std::move(*process);
+  // It may have ended just now, and the engine not have noticed.
+  (void)co_await net::within(containers_.loop(), kNotice, engine.wait(id));
   state = co_await engine.inspect(id);
   if (state && !state->running) co_return std::optional<supervise::Process>();
   co_return failure(Code::kInvalid,
