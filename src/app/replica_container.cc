@@ -21,6 +21,7 @@ constexpr Duration kAccountWait = 30s;  // for the engine to say how a container
 constexpr Duration kRestOfLog = 2s;     // its last lines, after that
 constexpr Duration kNotice = 5s;        // for the engine to see that a process has ended
 constexpr Duration kBetweenTries = 200ms;
+constexpr Duration kPause = 10ms;
 constexpr Duration kBetweenLooks = 200ms;  // into the container's network: see container_port.h
 
 std::string with_port(std::string text, std::uint16_t port) {
@@ -118,9 +119,7 @@ Task<Result<std::optional<supervise::Process>>> ReplicaContainer::begin(supervis
   auto process = stat ? supervise::Process::adopt(state->pid, stat->start_time)
                       : Result<supervise::Process>(failure(Code::kNotFound, ""));
   if (process) co_return std::move(*process);
-  // It may have ended just now, and the engine not have noticed.
-  (void)co_await net::within(containers_.loop(), kNotice, engine.wait(id));
-  state = co_await engine.inspect(id);
+  state = co_await state_after_end(engine, id, kNotice);
   if (state && !state->running) co_return std::optional<supervise::Process>();
   co_return failure(Code::kInvalid,
                     "the container runs, but its process cannot be seen from here: nines has to run on the machine of "
@@ -190,33 +189,37 @@ Task<supervise::Exit> ReplicaContainer::exit_of(std::uint64_t incarnation) {
   co_return co_await exit();
 }
 
-Task<supervise::Exit> ReplicaContainer::exit() {
+// Its process has ended, or so it seems: what the engine says once it has noticed, or when `patience` is over.
+Task<Result<supervise::ContainerState>> ReplicaContainer::state_after_end(supervise::ContainerEngine& engine,
+                                                                          std::string id, Duration patience) {
   net::EpollLoop& loop = containers_.loop();
-  const Instant until = loop.now() + kAccountWait;
+  const Instant until = loop.now() + patience;
+  while (true) {
+    auto state = co_await engine.inspect(id);
+    const bool gone = !state && state.error().code() == Code::kNotFound;
+    if ((state && !state->running) || gone || loop.now() >= until) co_return state;
+    // Podman may know the end from looking, and yet not tell who waits.
+    const auto ended = co_await net::within(loop, kBetweenTries, engine.wait(id));
+    if (ended) continue;
+    if (auto slept = co_await loop.sleep(kPause); !slept) co_return failure(std::move(slept.error()));
+  }
+}
+
+Task<supervise::Exit> ReplicaContainer::exit() {
   const auto engine = containers_.engine();
   if (id_.empty()) id_ = (co_await containers_.find(options_.name, incarnation_)).value_or("");
-  while (engine && !id_.empty()) {
-    const auto state = co_await (*engine)->inspect(id_);
-    if (state && !state->running) {
-      co_await await_log();
-      if (state->oom) {
-        remark_ = "; oom: out of memory";
-        if (container().memory > 0)
-          remark_ += ", its limit is " + config::write_size(container().memory) + " (replicas.container.memory)";
-      } else if (!state->error.empty()) {
-        remark_ = "; " + state->error;
-      }
-      co_return state->exit();
-    }
-    if ((co_await current_scope())->cancelled()) co_return supervise::Exit{};
-    if (!state && state.error().code() == Code::kNotFound) break;
-    if (loop.now() >= until) break;
-    // The process is gone, so this is short; an engine that is being started again breaks it off.
-    const auto ended = co_await net::within(loop, until - loop.now(), (*engine)->wait(id_));
-    if (!ended && !co_await loop.sleep(kBetweenTries)) co_return supervise::Exit{};
-  }
   remark_ = "; the container engine does not know how";
-  co_return supervise::Exit{};
+  if (!engine || id_.empty()) co_return supervise::Exit{};
+  const auto state = co_await state_after_end(**engine, id_, kAccountWait);
+  if (!state || state->running) co_return supervise::Exit{};
+  co_await await_log();
+  remark_ = state->error.empty() ? "" : "; " + state->error;
+  if (state->oom) {
+    remark_ = "; oom: out of memory";
+    if (container().memory > 0)
+      remark_ += ", its limit is " + config::write_size(container().memory) + " (replicas.container.memory)";
+  }
+  co_return state->exit();
 }
 
 void ReplicaContainer::forget() {

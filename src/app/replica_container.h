@@ -72,6 +72,8 @@ class ReplicaContainer {
   Task<Result<std::string>> create(supervise::ContainerEngine& engine, supervise::ContainerSpec& spec);
   Task<Result<std::optional<supervise::Process>>> begin(supervise::ContainerEngine& engine, std::string id,
                                                         supervise::ContainerSpec spec);
+  Task<Result<supervise::ContainerState>> state_after_end(supervise::ContainerEngine& engine, std::string id,
+                                                          Duration patience);
   Task<void> find_and_follow(std::uint64_t incarnation, int log);
   Task<void> follow(std::string id, int log);
   Task<Result<>> write_out(const Fd& pipe, const std::string& id, std::string_view text, std::int64_t last);

@@ -428,6 +428,8 @@ Outcome Supervisor::outcome() const {
     case supervise::Reason::kCannotExecute: result.message = last_error_; return result;
     case supervise::Reason::kCrashAtStart:
       result.message = "`" + command + "` ends right after it is started, again and again; gave up";
+      // It may never have been started: an engine that refuses, for one.
+      if (!last_error_.empty()) result.message += ". Last, it could not be started: " + last_error_;
       break;
     case supervise::Reason::kPortInUse:
       result.message = "`" + command + "` does not listen on the port it is given ({port}); gave up";
