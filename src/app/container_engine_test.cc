@@ -52,6 +52,7 @@ TEST_CASE("container engine: the version is agreed on once, and again after the 
   }
   const auto gone = loop.run(engine.remove("ab"));
   REQUIRE_FALSE(gone);
+  CHECK(gone.error().code() == Code::kRefused);
   CHECK(gone.error().text().find(kSocket) != std::string::npos);
   FakeEngine other(loop);
   other.api = "1.39";

@@ -4,7 +4,7 @@
 // Every question is answered, or fails, within kEngineTimeout, and no answer may be larger than kEngineAnswerMax;
 // wait() and follow() last as long as the container runs, and end when their scope is cancelled.
 //
-// Errors are those of engine_api.h; nobody at the socket is kNotFound or kRefused, and says what to do. Thread: the
+// Errors are those of engine_api.h; nobody at the socket is kRefused, and says what to do. Thread: the
 // loop's.
 #pragma once
 

@@ -457,19 +457,18 @@ Result<std::string> find_engine_socket(const std::string& configured,
 }
 
 Error cannot_reach_engine(const std::string& socket, Error cause) {
-  const Code code = cause.code();
   const std::string what = "cannot reach the container engine at " + socket;
-  const std::string where = "; another one is named by DOCKER_HOST or replicas.container.engine";
-  if (code == Code::kNotFound)
-    return {code, what +
-                      ": there is no such socket. Start Docker (`systemctl start docker`) or Podman (`systemctl start "
-                      "podman.socket`)" +
-                      where};
-  if (code == Code::kRefused || code == Code::kIo)
-    return Error(code,
-                 what + ": is the engine running, and may this user write to the socket (`usermod -aG docker USER`)?",
-                 std::move(cause));
-  return Error(code, what, std::move(cause));
+  if (cause.code() == Code::kNotFound)
+    return {Code::kRefused, what +
+                                ": there is no such socket. Start Docker (`systemctl start docker`) or Podman "
+                                "(`systemctl start podman.socket`); another socket is named by DOCKER_HOST or "
+                                "replicas.container.engine"};
+  if (cause.code() == Code::kRefused)
+    return {Code::kRefused,
+            what + ": is the engine running, and may this user write to the socket (`usermod -aG docker USER`)?",
+            std::move(cause)};
+  const Code code = cause.code();
+  return {code, what, std::move(cause)};
 }
 
 }  // namespace nines::supervise

@@ -148,7 +148,7 @@ Result<std::string> find_engine_socket(const std::string& configured,
                                        const std::function<std::string(const char*)>& variable,
                                        const std::function<bool(const std::string&)>& exists);
 
-// Why nobody answers at the socket, and what to do.
+// Why nobody answers at the socket, and what to do. Never kNotFound: that is what an engine says about a container.
 Error cannot_reach_engine(const std::string& socket, Error cause);
 
 }  // namespace nines::supervise

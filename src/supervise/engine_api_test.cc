@@ -199,7 +199,8 @@ TEST_CASE("engine: a refusal says what to do") {
       {read_image(404, missing, "my-ai:v1").error(), Code::kNotFound, "docker pull my-ai:v1"},
       {read_state(404, R"({"message":"No such container: a"})").error(), Code::kNotFound, "No such container"},
       {read_version(400, "client version 1.10 is too old.").error(), Code::kInvalid, "too old"},
-      {cannot_reach_engine("/x.sock", Error(Code::kNotFound, "")), Code::kNotFound, "systemctl start docker"},
+      {cannot_reach_engine("/x.sock", Error(Code::kNotFound, "")), Code::kRefused, "systemctl start docker"},
+      {cannot_reach_engine("/x.sock", Error(Code::kTimedOut, "late")), Code::kTimedOut, "/x.sock: late"},
       {cannot_reach_engine("/x.sock", Error(Code::kRefused, "no")), Code::kRefused, "usermod -aG docker"},
   };
   for (const Row& row : rows) {

@@ -23,7 +23,7 @@ IMAGE = "nines-test-server:1"
 
 
 class Engine:
-    """A Docker of our own, without a network but the machine's: its socket and data are in a folder that goes with it."""
+    """A Docker of our own, without a network but the machine's. Its socket and its data go with its folder."""
 
     def __init__(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nines-docker-", dir="/tmp"))
@@ -215,11 +215,13 @@ class Containers(unittest.TestCase):
             self.say(service, "boxed-1", "before.")
             self.lines(service, "boxed-1", "before.")
             mark = service.last_event()
+            old = service.status()[1]["supervisor"]["pid"]
+
+            def succeeded():
+                return ((service.status()[1] or {}).get("supervisor") or {}).get("pid", old) != old
             with harness.Load(service.url, get=["/"], rate=100) as load:
-                old = service.status()[1]["supervisor"]["pid"]
                 harness.kill9(old)
-                harness.wait_for(lambda: (service.status()[1] or {}).get("supervisor", {}).get("pid") not in (None, old),
-                                 20, "a new supervisor")
+                harness.wait_for(succeeded, 20, "a new supervisor")
                 service.wait_ready(2)
             self.assertEqual(load.result["failed"], 0, harness.describe(load.result))
             after = {name: self.engine.running(service.tag, name)["Id"] for name in before}
@@ -231,8 +233,11 @@ class Containers(unittest.TestCase):
                 self.assertEqual(sum(text in line for line in lines), 1, lines)
             # What it adopted, it also ends and replaces.
             service.nines("restart", "boxed-1", status=0)
-            harness.wait_for(lambda: (self.engine.running(service.tag, "boxed-1") or before and {"Id": before["boxed-1"]})
-                             ["Id"] != before["boxed-1"], 30, "another container")
+
+            def another():
+                running = self.engine.running(service.tag, "boxed-1")
+                return running and running["Id"] != before["boxed-1"]
+            harness.wait_for(another, 30, "another container")
             service.wait_ready(2)
 
     def test_a_container_that_died_while_nobody_supervised_is_an_exit(self):
@@ -283,6 +288,19 @@ class Containers(unittest.TestCase):
             lines = self.lines(service, "boxed-2", "still-heard.")
             for text in ("heard-before.", "still-heard."):
                 self.assertEqual(sum(text in line for line in lines), 1, lines)
+
+    def test_a_stop_needs_no_engine(self):
+        with self.service(count=1, extra="  stop: {drain: 0s, grace: 1s}\n") as service:
+            service.up()
+            pid, mark = service.replica("boxed-1")["pid"], service.last_event()
+            self.engine.stop()
+            try:
+                service.nines("stop", "boxed-1", status=0)
+                harness.wait_for(lambda: not harness.alive(pid), 20, "its end")
+            finally:
+                self.engine.start()
+            self.assertIn("SIGKILL", self.last_exit(service, "boxed-1", mark)["text"])
+            service.wait_state("boxed-1", "stopped")
 
     def refused(self, text, *says, status=2):
         with harness.Service(text) as service:
