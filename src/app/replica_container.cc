@@ -11,6 +11,7 @@
 
 #include "config/values.h"
 #include "net/timeout.h"
+#include "supervise/container_port.h"
 #include "supervise/log_file.h"
 #include "supervise/procfs.h"
 
@@ -85,7 +86,7 @@ Task<Result<std::optional<supervise::Process>>> ReplicaContainer::start(std::uin
   id_.clear();
   remark_.clear();
   warning_.clear();
-  seen_.reset();
+  warned_ = false;
   incarnation_ = incarnation;
   const auto engine = containers_.engine();
   if (!engine) co_return failure(engine.error());
@@ -164,19 +165,25 @@ Task<void> ReplicaContainer::send(int number, pid_t pid, std::uint64_t start_tim
 }
 
 Result<std::optional<supervise::Listening>> ReplicaContainer::find_listener(pid_t pid, std::uint16_t port) {
-  if (shares_ports()) return supervise::find_listener(pid, port);
+  if (shares_ports()) {
+    auto found = supervise::find_listener(pid, port);
+    // Not root, we may not see whose sockets they are. The port was free before the container was started, and it runs.
+    if (found || found.error().code() != Code::kRefused) return found;
+  }
   const Instant now = containers_.loop().now();
   if (now < look_again_) return std::nullopt;
   look_again_ = now + kBetweenLooks;
-  const auto inside = supervise::look_inside(pid, container().port);
+  const auto inside = supervise::look_inside(pid, shares_ports() ? port : container().port);
   if (!inside) return failure(inside.error());
-  if (*inside == supervise::InsidePort::kLoopbackOnly && seen_ != *inside) {
-    warning_ = options_.name +
-               " listens on the loopback address of its container, where no port leads; let it listen on "
-               "0.0.0.0 inside";
+  const bool loopback = *inside == supervise::InsidePort::kLoopbackOnly;
+  if (*inside == supervise::InsidePort::kClosed) return std::nullopt;
+  if (shares_ports()) return supervise::Listening{.owner_pid = pid, .loopback_only = loopback};
+  if (loopback) {
+    if (!std::exchange(warned_, true))
+      warning_ = options_.name +
+                 " listens on the loopback address of its container, where no port leads; let it listen on 0.0.0.0";
+    return std::nullopt;
   }
-  seen_ = *inside;
-  if (*inside != supervise::InsidePort::kOpen) return std::nullopt;
   // Who listens on the host is the engine, at the address and port it was told.
   return supervise::Listening{.owner_pid = pid};
 }

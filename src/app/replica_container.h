@@ -22,7 +22,6 @@
 #include "base/fd.h"
 #include "base/task.h"
 #include "config/config.h"
-#include "supervise/container_port.h"
 #include "supervise/listening.h"
 #include "supervise/process.h"
 
@@ -93,7 +92,7 @@ class ReplicaContainer {
   int following_ = 0;
   std::string remark_;
   std::string warning_;
-  std::optional<supervise::InsidePort> seen_;
+  bool warned_ = false;
   Instant look_again_{};
 };
 

@@ -51,8 +51,9 @@ void serve(int client) {
   }
   const auto from = request.find(' ') + 1;
   const std::string body = answer(request.substr(from, request.find(' ', from) - from));
-  const std::string whole = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: " +
-                            std::to_string(body.size()) + "\r\n\r\n" + body;
+  const std::string whole =
+      "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: " +
+      std::to_string(body.size()) + "\r\n\r\n" + body;
   [[maybe_unused]] const ssize_t written = ::write(client, whole.data(), whole.size());
 }
 
