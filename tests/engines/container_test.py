@@ -244,6 +244,25 @@ class Containers(unittest.TestCase):
             harness.wait_for(another, 30, "another container")
             service.wait_ready(2)
 
+    def test_an_upgrade_and_a_later_up_go_on_with_the_same_containers(self):
+        with self.service() as service:
+            service.up()
+            service.wait_ready(2)
+            before = {name: self.engine.running(service.tag, name)["Id"] for name in ("boxed-1", "boxed-2")}
+
+            def same():
+                service.wait_ready(2)
+                self.assertEqual({name: self.engine.running(service.tag, name)["Id"] for name in before}, before)
+            service.nines("upgrade", status=0)
+            same()
+            status = service.status()[1]
+            for part in ("anchor", "supervisor", "keeper", "gateway"):
+                harness.kill9(status[part]["pid"])
+            harness.wait_for(lambda: not any(harness.alive(status[part]["pid"]) for part in ("anchor", "supervisor")),
+                             10, "nines is dead")
+            service.up()
+            same()
+
     def test_a_container_that_died_while_nobody_supervised_is_an_exit(self):
         with self.service(count=1) as service:
             service.up()
