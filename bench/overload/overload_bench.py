@@ -19,7 +19,7 @@ BODY = '{"text":"How long is a piece of string?"}'
 CANARY = {"post": "/work", "json": {"text": "Guten Morgen"}, "expect": {"pointer": "/label", "equals": "en"}, "stall": "2s",
           "timeout": "1s"}
 
-BUDGET_FLOOR = 10  # attempts that the retry budget grants however few requests there are
+BUDGET_WINDOW = 10  # seconds of requests that the retry budget counts
 
 
 class Goals:
@@ -126,11 +126,12 @@ def outage(goals):
             for port in ports:
                 set_mode(port, mode)
             before = attempts(ports)
+            time.sleep(BUDGET_WINDOW)  # what asked whether it is there must not count for the budget
             result = result_of(at_rate(proxy, 300, 12, "/work", connections=1000))
             made = attempts(ports) - before
         finally:
             proxy.close()
-        goals(f"mode {mode}: attempts at most 1.2 × requests", made <= 1.2 * result["due"] + BUDGET_FLOOR,
+        goals(f"mode {mode}: attempts at most 1.2 × requests", made <= 1.2 * result["due"],
               f"{made} for {result['due']}: {made / result['due']:.2f}×; answered "
               f"{ {status: one['count'] for status, one in result['by_status'].items()} }")
 

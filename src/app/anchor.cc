@@ -11,8 +11,11 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 
+#include "app/notify.h"
 #include "app/process_contract.h"
+#include "app/vigil.h"
 #include "net/epoll_loop.h"
 #include "plane/plane.h"
 
@@ -63,7 +66,9 @@ class Anchor {
       : table_(std::move(table)),
         supervisor_(command("internal-supervisor", arguments)),
         successor_(command("internal-anchor", arguments)),
-        environment_(environment(arguments.front())) {}
+        environment_(environment(arguments.front())),
+        manager_(std::getenv("NOTIFY_SOCKET")),
+        ping_every_(watchdog_interval(std::getenv("WATCHDOG_USEC"), std::getenv("WATCHDOG_PID"), ::getpid())) {}
 
   int run() {
     // Stopped by a terminal's Ctrl-Z we would restart nobody.
@@ -89,6 +94,8 @@ class Anchor {
         }
         if (now() >= start_at_) start();
       }
+      look_at_supervisor();
+      ping();
       hear();
     }
   }
@@ -126,6 +133,8 @@ class Anchor {
       start_at_ = now() + kLastPause;
       return;
     }
+    vigil_.begin(started_at_);
+    hung_ = false;
     write_part(table_->supervisor, pid_);
     if (asked_ != 0 && table_->header.stopping == 0) ::kill(pid_, asked_);
   }
@@ -137,9 +146,26 @@ class Anchor {
     note(EventKind::kAnchorStarted, ::getpid(), 0, "the new program cannot be executed; the old one goes on");
   }
 
-  // Blocks until a signal comes, or a supervisor is to be started.
+  // One that lives and does not work, halted or waiting for ever, is replaced as if it had died.
+  void look_at_supervisor() {
+    if (pid_ == 0 || now() < vigil_.next()) return;
+    if (!vigil_.hangs(Instant{Duration(table_->header.heartbeat_ns.load())}, now())) return;
+    hung_ = true;
+    ::kill(pid_, SIGKILL);
+    vigil_.begin(now());  // again, should it not go
+  }
+
+  // systemd's watchdog is about us: a supervisor that hangs is our business.
+  void ping() {
+    if (!ping_every_ || now() < ping_at_) return;
+    manager_.tell("WATCHDOG=1\n");
+    ping_at_ = now() + *ping_every_;
+  }
+
+  // Blocks until a signal comes, or something is due.
   void hear() {
-    const Duration wait = pid_ != 0 ? Duration(1h) : std::max<Duration>(start_at_ - now(), 0ns);
+    const Instant due = std::min(pid_ != 0 ? vigil_.next() : start_at_, ping_every_ ? ping_at_ : Instant::never());
+    const Duration wait = std::max<Duration>(due - now(), 0ns);
     const auto seconds = std::chrono::floor<std::chrono::seconds>(wait);
     const timespec limit{.tv_sec = seconds.count(), .tv_nsec = (wait - seconds).count()};
     const int number = ::sigtimedwait(&signals_, nullptr, &limit);
@@ -173,11 +199,12 @@ class Anchor {
     quick_ends_ = now() - started_at_ >= kSettled ? 0 : quick_ends_ + 1;
     const int doubled = std::min(quick_ends_ - kQuickEndsAtOnce - 1, 10);
     start_at_ = now() + (doubled < 0 ? 0ns : std::min<Duration>(kFirstPause * (1 << doubled), kLastPause));
-    char how[48];
+    char how[96];
     if (info.si_code == CLD_EXITED) {
       std::snprintf(how, sizeof how, "exit status %d", info.si_status);
     } else {
-      std::snprintf(how, sizeof how, "killed by SIG%s (%d)", ::sigabbrev_np(info.si_status), info.si_status);
+      std::snprintf(how, sizeof how, "killed by SIG%s (%d)%s", ::sigabbrev_np(info.si_status), info.si_status,
+                    hung_ ? ", since it gave no sign of life for 10 s" : "");
     }
     const bool died = table_->header.leave == Leave::kDied;
     note(EventKind::kSupervisorExited, info.si_pid, died ? 1 : 0, how);
@@ -214,6 +241,11 @@ class Anchor {
 
   plane::Plane table_;
   Words supervisor_, successor_, environment_;
+  ServiceManager manager_;
+  std::optional<Duration> ping_every_;
+  Instant ping_at_{};
+  Vigil vigil_;
+  bool hung_ = false;  // the supervisor was killed for that
   sigset_t signals_{};
   pid_t pid_ = 0;  // the supervisor's
   std::uint32_t starts_ = 0;

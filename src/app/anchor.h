@@ -5,7 +5,9 @@
 //   restarts   the supervisor, at once, then with pauses up to 2 s while it keeps dying
 //   reaps      whatever lost its parent (it is a subreaper), and writes how it ended into its ring of the table, where
 //              the supervisor finds the exit status of a replica it adopted
+//   watches    that the supervisor works: one that lives and gives no sign of it is killed (vigil.h)
 //   forwards   SIGTERM and SIGINT to the supervisor
+//   tells      systemd's watchdog that it is there (notify.h)
 //   becomes    another program when the supervisor asks for it, with the same pid, children and descriptors
 //
 // It parses nothing and, once it serves, allocates nothing: there is little that could kill it. When it dies all the

@@ -44,7 +44,10 @@ class Reporter {
     const config::Config& config = s_.service().config;
     json::array listen, replicas;
     for (const std::string& url : s_.addresses()) listen.emplace_back(url);
-    for (std::size_t slot = 0; slot < s_.replicas().size(); ++slot) replicas.push_back(replica(slot));
+    for (std::size_t slot = 0; slot < s_.replicas().size(); ++slot) {
+      const ReplicaUnit& unit = *s_.replicas()[slot];
+      if (!unit.spare() || !unit.stopped()) replicas.push_back(replica(slot));
+    }
     for (std::size_t slot = 0; slot < s_.endpoints().size(); ++slot) replicas.push_back(endpoint(slot));
     const Paths& paths = s_.service().paths;
     return {{"service", *config.service},
@@ -59,6 +62,8 @@ class Reporter {
             {"degraded", !s_.problems().empty()},
             {"problems", problems()},
             {"renewing", s_.renewing()},
+            {"release", release()},
+            {"deploy", deploy()},
             {"dashboard", dashboard()},
             {"anchor", part(s_.table().anchor, s_.anchor_pid())},
             {"supervisor", part(s_.table().supervisor, ::getpid())},
@@ -68,6 +73,12 @@ class Reporter {
             {"events", events(last_events())}};
   }
 
+  json::object releases() {
+    json::array all;
+    for (const SharedRelease& release : s_.deployment().releases().all()) all.push_back(one(*release));
+    return {{"active", release()}, {"deploy", deploy()}, {"releases", std::move(all)}};
+  }
+
   json::array events(const std::vector<plane::Event>& all) {
     json::array list;
     for (const plane::Event& e : all) list.push_back(event(e));
@@ -75,6 +86,35 @@ class Reporter {
   }
 
  private:
+  json::value release() {
+    const SharedRelease active = s_.deployment().active();
+    return active ? json::value(active->number) : json::value(nullptr);
+  }
+
+  // What is under way.
+  json::value deploy() {
+    const auto& rollout = s_.deployment().releases().rollout;
+    if (!rollout) return nullptr;
+    return json::object{{"release", rollout->to},
+                        {"from", rollout->from},
+                        {"stage", supervise::name_of(rollout->stage)},
+                        {"progress", s_.deployment().progress()},
+                        {"why", text_or_null(rollout->why)}};
+  }
+
+  static json::object one(const Release& release) {
+    json::array command;
+    for (const std::string& word : release.launch.command) command.emplace_back(word);
+    return {{"release", release.number},
+            {"what", release.what},
+            {"by", release.by},
+            {"at", format_rfc3339(release.at)},
+            {"outcome", name_of(release.outcome)},
+            {"why", text_or_null(release.why)},
+            {"ended", release.ended ? json::value(format_rfc3339(*release.ended)) : json::value(nullptr)},
+            {"command", std::move(command)}};
+  }
+
   std::string wall(Instant t) const { return format_rfc3339(wall_ - (now_ - t)); }
 
   std::vector<plane::Event> last_events() {
@@ -132,6 +172,7 @@ class Reporter {
             {"since", wall(unit.since())},
             {"uptime_s", unit.pid() != 0 ? json::value(seconds(now_ - unit.spawned())) : json::value(nullptr)},
             {"restarts", number(unit.machine().restarts())},
+            {"release", s_.endpoints().empty() ? json::value(unit.release()) : json::value(nullptr)},
             {"in_flight", number(plane::total(observed.in_flight))},
             {"requests", number(observed.requests)},
             {"errors", number(observed.errors)},
@@ -168,6 +209,7 @@ class Reporter {
             {"since", wall(Instant{Duration(route.since_ns)})},
             {"uptime_s", nullptr},
             {"restarts", 0},
+            {"release", nullptr},
             {"in_flight", number(plane::total(observed.in_flight))},
             {"requests", number(observed.requests)},
             {"errors", number(observed.errors)},
@@ -265,6 +307,45 @@ http::Response upgrade(Supervisor& supervisor, const std::string& body) {
                               wished.error().code() == Code::kUnavailable ? "no_anchor" : "not_now");
 }
 
+http::Response answer_to(const Result<ReleaseNumber>& begun) {
+  if (begun) return json_response({{"release", *begun}}, 202);
+  const Code code = begun.error().code();
+  return code == Code::kExists     ? http::error_response(409, begun.error().text(), "under_way")
+         : code == Code::kInvalid  ? http::error_response(400, begun.error().text(), "nothing_to_deploy")
+         : code == Code::kNotFound ? http::error_response(404, begun.error().text(), "no_such_release")
+         : code == Code::kRefused  ? http::error_response(409, begun.error().text(), "too_late")
+                                   : http::error_response(507, begun.error().text(), "not_kept");
+}
+
+// The body: {"by": …, "config": the configuration as text, "again": true}. What of it no process is started from is not
+// looked at.
+http::Response deploy(Supervisor& supervisor, const std::string& body) {
+  const json::object object = object_of(body);
+  const auto config = config::parse(text_in(object, "config"));
+  if (!config) return http::error_response(400, config::format(config.error().front(), "config"), "no_config");
+  if (!config->replicas.endpoints.empty())
+    return http::error_response(400, "the configuration has no command: there is nothing to deploy", "no_command");
+  const json::value* const again = object.if_contains("again");
+  return answer_to(supervisor.deployment().deploy(
+      config->replicas, again != nullptr && again->is_bool() && again->as_bool(), who_asks(body)));
+}
+
+http::Response roll_back(Supervisor& supervisor, const std::string& body) {
+  const std::int64_t number = number_in(object_of(body), "release");
+  const auto release = number > 0 ? std::optional(static_cast<ReleaseNumber>(number)) : std::nullopt;
+  return answer_to(supervisor.deployment().roll_back(release, who_asks(body)));
+}
+
+// Deploys and rollbacks.
+http::Response release_order(Supervisor& supervisor, std::string_view path, const std::string& body) {
+  if (!supervisor.endpoints().empty())
+    return http::error_response(409, "the endpoints run elsewhere: nobody here deploys them", "runs_elsewhere");
+  if (supervisor.phase() == Phase::kStopping) return http::error_response(409, "the service is going down", "stopping");
+  if (supervisor.phase() == Phase::kLeaving || !supervisor.inherited())
+    return http::error_response(503, "another supervisor is taking over: ask again", "succession");
+  return path == "/v1/deploy" ? deploy(supervisor, body) : roll_back(supervisor, body);
+}
+
 // To a person's wish that was done.
 http::Response answer_to(const Result<>& kept) {
   if (kept) return json_response(json::object(), 202);
@@ -344,12 +425,16 @@ http::Response answer(Supervisor& supervisor, const http::Request& request) {
   const std::string_view path = request.head.path();
   constexpr std::string_view kReplicas = "/v1/replicas/";
   const bool events = path == "/v1/events";  // both
-  const bool post = path == "/v1/down" || path == "/v1/upgrade" || path.starts_with(kReplicas);
-  if (path != "/v1/status" && !events && !post) return http::error_response(404, "no such path", "not_found");
+  const bool release = path == "/v1/deploy" || path == "/v1/rollback";
+  const bool post = path == "/v1/down" || path == "/v1/upgrade" || release || path.starts_with(kReplicas);
+  if (path != "/v1/status" && path != "/v1/releases" && !events && !post)
+    return http::error_response(404, "no such path", "not_found");
   const bool posted = request.head.method() == "POST";
   if (posted ? !post && !events : post || request.head.method() != "GET")
     return http::error_response(405, post ? "use POST" : "use GET", "method");
   if (path == "/v1/status") return json_response(Reporter(supervisor).status());
+  if (path == "/v1/releases") return json_response(Reporter(supervisor).releases());
+  if (release) return release_order(supervisor, path, request.body);
   if (events && posted) return note_event(supervisor, request.body);
   if (events) return events_response(supervisor, request.head.query());
   if (path == "/v1/upgrade") return upgrade(supervisor, request.body);

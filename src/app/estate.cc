@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 
 #include "app/listeners.h"
 #include "app/process_contract.h"
@@ -13,6 +14,7 @@
 #include "base/text.h"
 #include "net/epoll_loop.h"
 #include "plane/plane.h"
+#include "supervise/process.h"
 
 namespace nines::app {
 namespace {
@@ -29,8 +31,9 @@ Result<Fd> snapshot_of(const config::Config& config) {
 // with them.
 Spare worth_keeping(const Service& service) {
   const auto saved = load_state(service.paths.state_file());
-  if (!saved || !saved->is_of_this_boot() || saved->fingerprint != fingerprint_of(service)) return {};
-  return [names = replica_names(service.config)](const supervise::Found& found) {
+  const std::string fingerprint = fingerprint_of(service.paths.folder, service.config.replicas);
+  if (!saved || !saved->is_of_this_boot() || saved->fingerprint != fingerprint) return {};
+  return [names = slot_names(service.config)](const supervise::Found& found) {
     return std::ranges::find(names, found.part) != names.end();
   };
 }
@@ -116,6 +119,13 @@ Error become_anchor(Estate estate, const Paths& paths) {
   }
   // That of a supervisor, when the environment is one's; of another service, when nines runs under nines.
   std::erase_if(variables, [](const std::string& variable) { return variable.starts_with("NINES_TAG="); });
+  // systemd means whom it started: us, not the anchor before.
+  for (const std::string_view name : supervise::kOwnVariables) {
+    std::erase_if(variables,
+                  [&](const std::string& variable) { return variable.starts_with(std::string(name) + "="); });
+    if (const char* const value = std::getenv(std::string(name).c_str()))
+      variables.push_back(std::string(name) + "=" + value);
+  }
   variables.push_back("NINES_TAG=" + tag(paths, std::string(kAnchorPart), 1));
   std::vector<char*> argv, envp;
   for (std::string& word : words) argv.push_back(word.data());

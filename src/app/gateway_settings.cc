@@ -45,7 +45,8 @@ void add_health(gateway::Settings& settings, const config::Replicas& replicas) {
                                             .content_type = canary.content_type,
                                             .body = canary.body,
                                             .timeout = canary.timeout,
-                                            .stall = canary.stall};
+                                            .stall = canary.stall,
+                                            .before_ready = canary.before_ready};
   if (canary.expect)
     settings.canary->expect =
         gateway::CanarySettings::Expect{.pointer = canary.expect->pointer, .equals = canary.expect->equals};

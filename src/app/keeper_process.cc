@@ -63,7 +63,7 @@ std::unique_ptr<LogReader> reader_for(net::EpollLoop& loop, int pipe, const Path
 
 struct Keeper {
   Keeper(plane::Plane memory, Service what)
-      : table(std::move(memory)), service(std::move(what)), names(replica_names(service.config)) {
+      : table(std::move(memory)), service(std::move(what)), names(slot_names(service.config)) {
     const bool elsewhere = !service.config.replicas.endpoints.empty();  // their output goes where they run
     for (std::size_t i = 0; i < names.size() && !elsewhere; ++i) {
       auto reader = reader_for(loop, kFirstLogPipe + static_cast<int>(i), service.paths, names[i]);

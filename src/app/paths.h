@@ -1,9 +1,9 @@
 // Where a service keeps its things. Everything follows from the configuration file and `--state`.
 //
 //   FOLDER/nines.yaml        the configuration; FOLDER is the working directory of the replicas
-//   STATE (FOLDER/.nines)/   lock, state.json, wishes.json, ledger.db, logs/REPLICA.log, logs/nines.log, run -> RUN
-//   while there is one RUN/                     sockets, FIFOs, spools; short, for a socket's path has 107 bytes,
-//   and gone with the
+//   STATE (FOLDER/.nines)/   lock, state.json, wishes.json, releases.json, ledger.db, logs/REPLICA.log, logs/nines.log,
+//   run -> RUN while there is one RUN/                     sockets, FIFOs, spools; short, for a socket's path has 107
+//   bytes, and gone with the
 //                            service
 //
 // RUN is $XDG_RUNTIME_DIR/nines-HASH if that folder is ours, or /run/nines-HASH for root, or /tmp/nines-UID-HASH, HASH
@@ -29,6 +29,7 @@ struct Paths {
   std::string lock_file() const { return state + "/lock"; }
   std::string state_file() const { return state + "/state.json"; }
   std::string wishes_file() const { return state + "/wishes.json"; }
+  std::string releases_file() const { return state + "/releases.json"; }
   std::string ledger_file() const { return state + "/ledger.db"; }
   std::string logs() const { return state + "/logs"; }
   std::string replica_log(const std::string& replica) const { return logs() + "/" + replica + ".log"; }

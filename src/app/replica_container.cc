@@ -44,7 +44,7 @@ ReplicaContainer::ReplicaContainer(Containers& containers, TaskGroup& tasks, Opt
 
 supervise::ContainerSpec ReplicaContainer::spec(std::uint64_t incarnation, std::uint16_t port,
                                                 Environment environment) const {
-  const config::Container& wanted = container();
+  const config::Container& wanted = container_;
   const bool host = wanted.network == config::Container::Network::kHost;
   const std::uint16_t inside = host ? port : wanted.port;
   supervise::ContainerSpec spec{.name = "nines-" + options_.config.service.value_or("service") + "-" + options_.name +
@@ -81,8 +81,14 @@ Task<Result<std::string>> ReplicaContainer::create(supervise::ContainerEngine& e
   co_return co_await engine.create(spec);
 }
 
-Task<Result<std::optional<supervise::Process>>> ReplicaContainer::start(std::uint64_t incarnation, std::uint16_t port,
+Task<Result<std::optional<supervise::Process>>> ReplicaContainer::start(std::optional<config::Container> container,
+                                                                        std::uint64_t incarnation, std::uint16_t port,
                                                                         Environment environment, int log) {
+  if (!container)
+    co_return failure(Code::kInvalid,
+                      "replicas run in containers or as processes: `nines down`, then `nines up`, changes that");
+  container_ = *std::move(container);
+  out_of_memory_ = false;
   id_.clear();
   remark_.clear();
   warning_.clear();
@@ -127,7 +133,8 @@ Task<Result<std::optional<supervise::Process>>> ReplicaContainer::begin(supervis
                     "its container engine, and outside of containers");
 }
 
-void ReplicaContainer::adopt(std::uint64_t incarnation, int log) {
+void ReplicaContainer::adopt(std::optional<config::Container> container, std::uint64_t incarnation, int log) {
+  container_ = std::move(container).value_or(config::Container{});
   id_.clear();
   incarnation_ = incarnation;
   tasks_.start(find_and_follow(incarnation, log));
@@ -173,7 +180,7 @@ Result<std::optional<supervise::Listening>> ReplicaContainer::find_listener(pid_
   const Instant now = containers_.loop().now();
   if (now < look_again_) return std::nullopt;
   look_again_ = now + kBetweenLooks;
-  const auto inside = supervise::look_inside(pid, shares_ports() ? port : container().port);
+  const auto inside = supervise::look_inside(pid, shares_ports() ? port : container_.port);
   if (!inside) return failure(inside.error());
   const bool loopback = *inside == supervise::InsidePort::kLoopbackOnly;
   if (*inside == supervise::InsidePort::kClosed) return std::nullopt;
@@ -188,7 +195,8 @@ Result<std::optional<supervise::Listening>> ReplicaContainer::find_listener(pid_
   return supervise::Listening{.owner_pid = pid};
 }
 
-Task<supervise::Exit> ReplicaContainer::exit_of(std::uint64_t incarnation) {
+Task<supervise::Exit> ReplicaContainer::exit_of(std::optional<config::Container> container, std::uint64_t incarnation) {
+  container_ = std::move(container).value_or(config::Container{});
   incarnation_ = incarnation;
   remark_.clear();
   const auto id = co_await containers_.find(options_.name, incarnation);
@@ -216,15 +224,17 @@ Task<supervise::Exit> ReplicaContainer::exit() {
   const auto engine = containers_.engine();
   if (id_.empty()) id_ = (co_await containers_.find(options_.name, incarnation_)).value_or("");
   remark_ = "; the container engine does not know how";
+  out_of_memory_ = false;
   if (!engine || id_.empty()) co_return supervise::Exit{};
   const auto state = co_await state_after_end(**engine, id_, kAccountWait);
   if (!state || state->running) co_return supervise::Exit{};
   co_await await_log();
   remark_ = state->error.empty() ? "" : "; " + state->error;
+  out_of_memory_ = state->oom;
   if (state->oom) {
     remark_ = "; oom: out of memory";
-    if (container().memory > 0)
-      remark_ += ", its limit is " + config::write_size(container().memory) + " (replicas.container.memory)";
+    if (container_.memory > 0)
+      remark_ += ", its limit is " + config::write_size(container_.memory) + " (replicas.container.memory)";
   }
   co_return state->exit();
 }

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "app/containers.h"
+#include "app/launch.h"
 #include "base/fd.h"
 #include "base/task.h"
 #include "config/config.h"
@@ -37,13 +38,14 @@ class ReplicaContainer {
   // What goes on in the background is of `tasks`, which must be cancelled and joined first.
   ReplicaContainer(Containers& containers, TaskGroup& tasks, Options options);
 
-  using Environment = std::vector<std::pair<std::string, std::string>>;
   // nullopt: it ran, and has ended already; exit() says how. REQUIRES that the one before has ended. `log`: the
   // replica's end of its pipe, which outlives this.
-  Task<Result<std::optional<supervise::Process>>> start(std::uint64_t incarnation, std::uint16_t port,
+  // kInvalid without a container: the service's replicas were processes when it was started, or are to be.
+  Task<Result<std::optional<supervise::Process>>> start(std::optional<config::Container> container,
+                                                        std::uint64_t incarnation, std::uint16_t port,
                                                         Environment environment, int log);
   // Goes on with one that runs.
-  void adopt(std::uint64_t incarnation, int log);
+  void adopt(std::optional<config::Container> container, std::uint64_t incarnation, int log);
 
   // In the background. SIGTERM is what the image has in its place, if it has. SIGKILL goes straight to its first
   // process when the engine does not answer.
@@ -51,21 +53,21 @@ class ReplicaContainer {
   // As supervise::find_listener: also where it is behind a port that the engine publishes.
   Result<std::optional<supervise::Listening>> find_listener(pid_t pid, std::uint16_t port);
   // Its port is this machine's own: a stranger may have taken it.
-  bool shares_ports() const { return container().network == config::Container::Network::kHost; }
+  bool shares_ports() const { return container_.network == config::Container::Network::kHost; }
 
   // How it ended, of what start() or adopt() began; or of an incarnation that ended while nobody looked. kUnknown when
   // the engine does not say within half a minute, or somebody has removed it.
   Task<supervise::Exit> exit();
-  Task<supervise::Exit> exit_of(std::uint64_t incarnation);
+  Task<supervise::Exit> exit_of(std::optional<config::Container> container, std::uint64_t incarnation);
   // What there is to say about the last exit besides its status: "; oom: …". Empty: nothing.
   const std::string& remark() const { return remark_; }
+  bool out_of_memory() const { return out_of_memory_; }
   // Removes it, in the background.
   void forget();
   // What a person should know of the present one, once; empty: nothing.
   std::string take_warning() { return std::exchange(warning_, {}); }
 
  private:
-  const config::Container& container() const { return *options_.config.replicas.container; }
   supervise::ContainerSpec spec(std::uint64_t incarnation, std::uint16_t port, Environment environment) const;
   Task<Result<>> remove_leftovers(supervise::ContainerEngine& engine);
   Task<Result<std::string>> create(supervise::ContainerEngine& engine, supervise::ContainerSpec& spec);
@@ -90,7 +92,9 @@ class ReplicaContainer {
   std::string stop_signal_;  // the image's
   std::uint64_t incarnation_ = 0;
   int following_ = 0;
+  config::Container container_;  // of the present one
   std::string remark_;
+  bool out_of_memory_ = false;
   std::string warning_;
   bool warned_ = false;
   Instant look_again_{};

@@ -1,12 +1,14 @@
 #include "app/replica_unit.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <csignal>
 
-#include "app/environment.h"
+#include "app/launch.h"
 #include "app/tagged.h"
+#include "config/values.h"
 #include "supervise/listening.h"
 #include "supervise/log_file.h"
 #include "supervise/ports.h"
@@ -25,14 +27,13 @@ supervise::ReplicaLimits limits_of(const config::Replicas& replicas) {
   limits.startup = replicas.health.startup;
   limits.drain_wait = replicas.stop.drain;
   limits.stop_grace = replicas.stop.grace;
-  return limits;
-}
-
-std::string filled_in(std::string argument, std::string_view mark, const std::string& text) {
-  for (std::size_t at = 0; (at = argument.find(mark, at)) != std::string::npos; at += text.size()) {
-    argument.replace(at, mark.size(), text);
+  switch (replicas.restart) {
+    case config::Restart::kUnlessStopped:  // of the two only the service's start makes a difference
+    case config::Restart::kAlways: break;
+    case config::Restart::kOnFailure: limits.restart = supervise::RestartPolicy::kOnFailure; break;
+    case config::Restart::kNever: limits.restart = supervise::RestartPolicy::kNever; break;
   }
-  return argument;
+  return limits;
 }
 
 // Of a process, from /proc/PID/stat.
@@ -61,6 +62,7 @@ ReplicaUnit::ReplicaUnit(net::EpollLoop& loop, plane::Table& table, Owner& owner
 Result<> ReplicaUnit::begin(Inheritance inheritance) {
   const plane::Route& before = inheritance.route;
   wish_ = std::move(inheritance.wish);
+  next_ = running_ = std::move(inheritance.release);
   incarnation_ = before.incarnation;
   routes_version_ = table_.header.routes_version;
   const bool has_process = inheritance.process || inheritance.exit_due;
@@ -109,6 +111,7 @@ void ReplicaUnit::died_unseen(const plane::Route& before) {
   gone_start_ = before.start_time;
   port_ = before.port;
   socket_ = before.socket;
+  group_ = owner_.cgroups().find(group_name(options_.paths, options_.name, incarnation_));
   if (port_ != 0) owner_.claim_port(port_);
   tasks_.start(find_exit(before));
 }
@@ -122,22 +125,25 @@ void ReplicaUnit::adopt(const supervise::Found& found, const plane::Route& befor
     dead.start_time = found.start_time;
     dead.incarnation = found.incarnation;
     dead.port = found.port;
-    if (!same && options_.config.replicas.by_socket())
+    if (!same && running_->launch.by_socket())
       plane::set_field(dead.socket, options_.paths.replica_socket(options_.slot + 1, found.incarnation));
     died_unseen(dead);
     return;
   }
   incarnation_ = found.incarnation;
+  group_ = owner_.cgroups().find(group_name(options_.paths, options_.name, incarnation_));
+  oom_seen_ = group_.oom_kills().value_or(0);
+  if (machine_.state() == State::kReady || machine_.state() == State::kUnready) ready_incarnation_ = incarnation_;
   port_ = found.port;
   if (port_ != 0) owner_.claim_port(port_);
   // RUN may have been another folder when it was started; who knows only its tag knows only what is usual.
-  socket_ = same                                   ? before.socket
-            : options_.config.replicas.by_socket() ? options_.paths.replica_socket(options_.slot + 1, incarnation_)
-                                                   : std::string();
+  socket_ = same                           ? before.socket
+            : running_->launch.by_socket() ? options_.paths.replica_socket(options_.slot + 1, incarnation_)
+                                           : std::string();
   ipv6_ = same && before.ipv6 != 0;
   listening_ = same && before.listening != 0;
   process_.emplace(std::move(*process));
-  if (container_) container_->adopt(incarnation_, log_.get());
+  if (container_) container_->adopt(running_->launch.container, incarnation_, log_.get());
   note(EventKind::kAdopted, pid());
   tasks_.start(await_exit());
   if (machine_.state() == State::kDraining) tasks_.start(await_drained());
@@ -148,13 +154,14 @@ void ReplicaUnit::adopt(const supervise::Found& found, const plane::Route& befor
 Task<void> ReplicaUnit::find_exit(plane::Route before) {
   const bool recorded = owner_.is_recorded(static_cast<std::uint16_t>(options_.slot), before.incarnation);
   supervise::Exit exit;
-  if (!recorded && container_) exit = co_await container_->exit_of(before.incarnation);
+  if (!recorded && container_) exit = co_await container_->exit_of(running_->launch.container, before.incarnation);
   if (!recorded && !container_) exit = co_await owner_.obituary(gone_pid_, Instant{Duration(before.spawned_ns)});
   if ((co_await current_scope())->cancelled()) co_return;  // for the next supervisor to find
   ended(exit, recorded);
 }
 
 void ReplicaUnit::step() {
+  if (!machine_.alive() && machine_.wanted() && !owner_.may_start()) return publish();
   for (Order order = machine_.next(loop_.now()); order != Order::kNone; order = machine_.next(loop_.now())) obey(order);
   loop_.timers().arm(*this, machine_.wake_at().value_or(Instant::never()));
   publish();
@@ -182,9 +189,8 @@ void ReplicaUnit::obey(Order order) {
   }
 }
 
-Result<std::vector<std::string>> ReplicaUnit::prepare_command() {
-  const config::Replicas& replicas = options_.config.replicas;
-  if (replicas.by_socket()) {
+Result<supervise::Command> ReplicaUnit::prepare_command() {
+  if (next_->launch.by_socket()) {
     socket_ = options_.paths.replica_socket(options_.slot + 1, incarnation_);
     constexpr std::size_t kMax = sizeof(plane::Route::socket) - 1;
     if (socket_.size() > kMax)
@@ -196,10 +202,37 @@ Result<std::vector<std::string>> ReplicaUnit::prepare_command() {
     if (!port) return failure(Code::kLimit, "no free port between 20000 and 29999");
     port_ = *port;
   }
-  std::vector<std::string> argv;
-  for (const std::string& argument : replicas.command)
-    argv.push_back(filled_in(filled_in(argument, "{port}", std::to_string(port_)), "{socket}", socket_));
-  return argv;
+  auto command = command_of(next_->launch, options_.paths.folder, {.port = port_, .socket = socket_});
+  if (!command) return command;
+  command->log = log_.get();
+  command->oom_score_adj = supervise::kReplicaOomScore;
+  command->tag = tag(options_.paths, options_.name, incarnation_, port_);
+  limit(*command);
+  return command;
+}
+
+// By a control group; where there is none, memory is limited for each process by itself, as well as that goes.
+void ReplicaUnit::limit(supervise::Command& command) {
+  const config::ProcessLimits& limits = next_->launch.limits;
+  group_ = {};
+  oom_seen_ = 0;
+  const auto make = [&](const supervise::CgroupLimits& wanted) {
+    auto group = owner_.cgroups().make(group_name(options_.paths, options_.name, incarnation_), wanted);
+    if (group) return group_ = *std::move(group), std::string();
+    return group.error().text();
+  };
+  const supervise::CgroupLimits both{.memory = limits.memory, .cpu_weight = limits.cpu_weight};
+  if (!both.any()) return;
+  std::string missing = make(both);
+  // One of the two is better than none.
+  if (!missing.empty() && both.memory && both.cpu_weight) (void)make({.memory = limits.memory});
+  command.doors = group_.doors();
+  const bool memory_is_loose = limits.memory && !group_.limits_memory();
+  if (memory_is_loose) command.limits.push_back({RLIMIT_DATA, *limits.memory});
+  if (missing.empty() || std::exchange(limits_warned_, true)) return;
+  owner_.warn(options_.name + ": " + missing +
+              (memory_is_loose ? "; its memory is limited for each of its processes instead (RLIMIT_DATA)" : "") +
+              (limits.cpu_weight ? "; its cpu_weight has no effect" : ""));
 }
 
 void ReplicaUnit::give_back_place() {
@@ -219,7 +252,6 @@ bool ReplicaUnit::lost_its_socket() const {
 }
 
 void ReplicaUnit::spawn() {
-  auto environment = environment_of(options_.config.replicas, options_.paths.folder);
   // Before the fork: whoever comes after us finds the process by this, even if we die in the next instant.
   incarnation_ = table_.header.next_incarnation.fetch_add(1);
   port_ = 0;
@@ -227,53 +259,55 @@ void ReplicaUnit::spawn() {
   port_taken_by_other_ = false;
   ipv6_ = false;
   listening_ = false;
-  auto argv = prepare_command();
-  if (container_ && argv && environment) return tasks_.start(spawn_container(std::move(*environment)));
-  supervise::Command command;
-  if (argv) command.argv = std::move(*argv);
-  if (environment) command.environment = std::move(*environment);
-  command.directory = options_.paths.folder;
-  command.log = log_.get();
-  command.oom_score_adj = supervise::kReplicaOomScore;
-  command.tag = tag(options_.paths, options_.name, incarnation_, port_);
-
-  spawned(!argv          ? failure(std::move(argv.error()))
-          : !environment ? failure(std::move(environment.error()))
-                         : supervise::spawn(command));
+  given_up_.clear();
+  auto command = prepare_command();
+  if (container_ && command)
+    return tasks_.start(spawn_container(next_->launch.container, std::move(command->environment)));
+  spawned(command ? supervise::spawn(*command) : failure(std::move(command.error())));
 }
 
 // The machine waits for the answer as it does for a fork's, and an order that comes meanwhile is carried out then.
-Task<void> ReplicaUnit::spawn_container(ReplicaContainer::Environment environment) {
-  auto started = co_await container_->start(incarnation_, port_, std::move(environment), log_.get());
+Task<void> ReplicaUnit::spawn_container(std::optional<config::Container> container, Environment environment) {
+  const SharedRelease release = next_;
+  auto started =
+      co_await container_->start(std::move(container), incarnation_, port_, std::move(environment), log_.get());
   if (started && !*started) {  // it has ended already
     const supervise::Exit exit = co_await container_->exit();
     if ((co_await current_scope())->cancelled()) co_return;
-    spawned_ = loop_.now();
-    machine_.on_spawned(loop_.now());
-    note(EventKind::kSpawned, 0);
+    began(release);
     co_return ended(exit, false);
   }
   if ((co_await current_scope())->cancelled()) co_return;  // for the next supervisor to find
-  spawned(started ? Result<supervise::Process>(std::move(**started)) : failure(std::move(started.error())));
+  spawned(started ? Result<supervise::Process>(std::move(**started)) : failure(std::move(started.error())), release);
   step();
 }
 
-void ReplicaUnit::spawned(Result<supervise::Process> process) {
+void ReplicaUnit::spawned(Result<supervise::Process> process) { spawned(std::move(process), next_); }
+
+void ReplicaUnit::spawned(Result<supervise::Process> process, const SharedRelease& release) {
   if (!process) {
     give_back_place();
+    group_.remove();
     const std::string why = process.error().text();
+    last_end_ = why;
     machine_.on_spawn_failed(loop_.now(), owner_.jitter());
     note(EventKind::kSpawnFailed, 0, why);
     owner_.spawn_failed(process.error());
     return;
   }
   process_.emplace(std::move(*process));
+  began(release);
+  tasks_.start(await_exit());
+  tasks_.start(await_listening(incarnation_));
+}
+
+void ReplicaUnit::began(const SharedRelease& release) {
+  if (first_of_release_ == 0 || running_->number != release->number) first_of_release_ = incarnation_;
+  running_ = release;
   spawned_ = loop_.now();
   machine_.on_spawned(loop_.now());
   publish();
   note(EventKind::kSpawned, pid());
-  tasks_.start(await_exit());
-  tasks_.start(await_listening(incarnation_));
 }
 
 void ReplicaUnit::terminate(int signal, EventKind kind, std::string_view why) {
@@ -318,17 +352,30 @@ void ReplicaUnit::ended(const supervise::Exit& exit, bool in_the_log) {
   const bool own_port = container_ && !container_->shares_ports();  // the engine may not have closed it yet
   const bool foreign = port_taken_by_other_ || (port_ != 0 && !own_port && machine_.state() == State::kStarting &&
                                                 !machine_.wants_route() && !supervise::port_is_free(port_));
-  const auto cause = foreign ? supervise::ExitCause::kPortInUse : supervise::ExitCause::kItself;
+  const bool success = exit == supervise::Exit{.kind = supervise::Exit::Kind::kStatus, .value = 0};
+  const auto cause = foreign   ? supervise::ExitCause::kPortInUse
+                     : success ? supervise::ExitCause::kSuccess
+                               : supervise::ExitCause::kItself;
   const supervise::Ended how = machine_.on_exit(loop_.now(), owner_.jitter(), cause);
+  const bool crashed = how.ending == supervise::Ending::kCrash;
+  const bool out_of_memory = container_ ? container_->out_of_memory() : group_.oom_kills().value_or(0) > oom_seen_;
   std::string words = supervise::text(exit) + (container_ ? container_->remark() : "");
   if (how.ending == supervise::Ending::kPortInUse) words += "; somebody else has " + place_in_words();
-  const int crashed = how.ending == supervise::Ending::kCrash ? 1 : 0;
-  if (!in_the_log) note(EventKind::kExited, gone_pid_, words, exit.value, crashed);
+  if (crashed && out_of_memory && !container_) words += "; out of memory: " + memory_limit_in_words();
+  if (crashed && !given_up_.empty()) words += "; ended since it did not answer";
+  last_end_ = words;
+  const auto is = !crashed             ? plane::ExitIs::kOrdered
+                  : out_of_memory      ? plane::ExitIs::kOutOfMemory
+                  : !given_up_.empty() ? plane::ExitIs::kGivenUp
+                                       : plane::ExitIs::kCrash;
+  if (!in_the_log) note(EventKind::kExited, gone_pid_, words, exit.value, static_cast<std::int64_t>(is));
   gone_pid_ = 0;
   publish();
   if (process_) process_->reap();
   process_.reset();
   if (container_) container_->forget();
+  group_.kill();
+  group_.remove();
   give_back_place();
   owner_.exited(how);
   step();
@@ -388,6 +435,7 @@ void ReplicaUnit::look() {
       if (verdict->health == plane::Health::kUp) machine_.on_healthy(loop_.now());
       if (verdict->health == plane::Health::kDown) machine_.on_unhealthy(loop_.now());
       const State after = machine_.state();
+      if (after == State::kReady) ready_incarnation_ = incarnation_;
       if (before != after && after == State::kReady)
         note(EventKind::kReady, pid(), "", (loop_.now() - spawned_).count(), port_);
       if (before != after && after == State::kUnready) note(EventKind::kUnready, pid(), verdict->reason);
@@ -434,6 +482,71 @@ void ReplicaUnit::share(Wish wish) {
   wish_.weight = wish.weight;
   publish();
 }
+void ReplicaUnit::give_up(const std::string& why) {
+  given_up_ = why;
+  note(EventKind::kGivenUp, pid(), why);
+  machine_.give_up(loop_.now());
+  step();
+}
+
+void ReplicaUnit::replace(SharedRelease release, const std::string& who) {
+  next_ = std::move(release);
+  if (options_.spare) wish_.stopped_by.clear();
+  if (!wish_.stopped_by.empty()) return publish();  // for when it is started again
+  note(pid() != 0 ? EventKind::kRestartWished : EventKind::kStartWished, pid(), who);
+  machine_.restart(loop_.now());
+  step();
+}
+
+void ReplicaUnit::retire(const std::string& who) {
+  wish_.stopped_by = who;
+  note(EventKind::kStopWished, pid(), who);
+  machine_.stop(loop_.now());
+  step();
+}
+
+void ReplicaUnit::share_of_deploy(int percent) {
+  if (std::exchange(deploy_percent_, percent) != percent) publish();
+}
+
+supervise::Member ReplicaUnit::member(supervise::Evidence seen) const {
+  const auto verdict = table_.observed[options_.slot].verdict.load();
+  const bool about_it = pid() != 0 && verdict && verdict->incarnation == incarnation_;
+  const bool unwell = about_it && machine_.state() != State::kReady && verdict->reason[0] != '\0';
+  return {.spare = options_.spare,
+          .wanted = wish_.stopped_by.empty(),
+          .release = release(),
+          .state = machine_.state(),
+          .since = since_,
+          .crashes = machine_.crashes_in_row(),
+          .was_ready = ready_incarnation_ != 0 && ready_incarnation_ >= first_of_release_,
+          .answers_wrong = about_it && verdict->wrong != 0,
+          .trouble = unwell ? std::string(verdict->reason) : last_end_,
+          .seen = std::move(seen)};
+}
+
+supervise::Patient ReplicaUnit::patient() const {
+  return {.state = machine_.state(),
+          .wanted = machine_.wanted(),
+          .since = since_,
+          .progress = Instant{Duration(table_.observed[options_.slot].progress_ns.load(std::memory_order_relaxed))}};
+}
+
+std::string ReplicaUnit::memory_limit_in_words() const {
+  const auto& limit = running_->launch.limits.memory;
+  return limit ? "more than its limit of " + config::write_size(*limit) : "more than its limit";
+}
+
+void ReplicaUnit::look_at_memory() {
+  if (pid() == 0 || !group_.limits_memory()) return;
+  const auto kills = group_.oom_kills();
+  if (!kills || *kills <= oom_seen_) return;
+  // The first process may be among them: then its exit, which is about to come, says so.
+  if (process_->look()) return;
+  oom_seen_ = *kills;
+  note(EventKind::kOutOfMemory, pid(), memory_limit_in_words());
+}
+
 void ReplicaUnit::do_not_start() {
   machine_.stop(loop_.now());
   step();
@@ -452,6 +565,7 @@ void ReplicaUnit::kill_at_once() {
 
 plane::Route ReplicaUnit::route() const {
   const State state = machine_.state();
+  if (options_.spare && stopped() && gone_pid_ == 0) return {};  // it is not there at all
   plane::Route route{.incarnation = incarnation_,
                      .since_ns = since_.since_boot.count(),
                      .spawned_ns = spawned_.since_boot.count(),
@@ -468,10 +582,17 @@ plane::Route ReplicaUnit::route() const {
                      .ordered = static_cast<std::uint8_t>(machine_.ordered() ? 1 : 0),
                      .held = static_cast<std::uint8_t>(wish_.stopped_by.empty() ? 0 : 1),
                      .crashes_in_row = static_cast<std::uint32_t>(machine_.crashes_in_row()),
-                     .weight = static_cast<std::uint16_t>(wish_.percent(kPlainWeight))};
+                     .weight = static_cast<std::uint16_t>(weight()),
+                     .release = release()};
   plane::set_field(route.name, options_.name);
   plane::set_field(route.socket, socket_);
   return route;
+}
+
+int ReplicaUnit::weight() const {
+  const int wished = wish_.percent(kPlainWeight);
+  // A small share of a small one is still one.
+  return deploy_percent_ == 100 || wished == 0 ? wished : std::max(1, wished * deploy_percent_ / 100);
 }
 
 // Writes our record when it has changed, and lets the gateway know.

@@ -6,15 +6,20 @@
 #include <string>
 #include <vector>
 
+#include "app/launch.h"
 #include "app/paths.h"
+#include "app/releases.h"
 #include "app/replica_container.h"
 #include "app/state_file.h"
 #include "config/config.h"
 #include "net/epoll_loop.h"
 #include "plane/plane.h"
 #include "supervise/adoption.h"
+#include "supervise/cgroup.h"
+#include "supervise/liveness.h"
 #include "supervise/process.h"
 #include "supervise/replica.h"
+#include "supervise/rollout.h"
 
 namespace nines::app {
 
@@ -34,6 +39,8 @@ class ReplicaUnit final : private net::Timer {
     virtual void spawn_failed(const Error& error) = 0;
     virtual void never_ready_in_time(bool listened) = 0;  // killed at the startup deadline
     virtual double jitter() = 0;                          // uniform in [0, 1)
+    virtual bool may_start() = 0;                         // what the service needs is there
+    virtual supervise::Cgroups& cgroups() = 0;
     // What a successor must know. `wished`: a person's wish, on the disk on return; an error: it is not.
     virtual Result<> changed(bool wished) = 0;
     virtual bool is_recorded(std::uint16_t replica, std::uint64_t incarnation) = 0;  // its exit is in the log
@@ -50,6 +57,7 @@ class ReplicaUnit final : private net::Timer {
     Wish wish;
     std::optional<supervise::Found> process;
     bool exit_due = false;
+    SharedRelease release;  // of the process; without one, of the next. Never null
   };
 
   struct Options {
@@ -57,6 +65,7 @@ class ReplicaUnit final : private net::Timer {
     std::string name;
     const config::Config& config;
     const Paths& paths;
+    bool spare = false;  // only there during a deploy
   };
   ReplicaUnit(net::EpollLoop& loop, plane::Table& table, Owner& owner, Options options);
   // REQUIRES: joined.
@@ -73,6 +82,19 @@ class ReplicaUnit final : private net::Timer {
   Result<> restart(const std::string& who);
   // What share of the requests it gets; what it has goes on.
   void share(Wish wish);
+  // It does not answer any more, as far as `why` says: it is ended, and started again.
+  void give_up(const std::string& why);
+  // It may be started now.
+  void wake() { step(); }
+
+  // A deploy's. Its next process is of this release; that comes now, unless a person keeps it stopped. A spare is
+  // started if it does not run.
+  void replace(SharedRelease release, const std::string& who);
+  void retire(const std::string& who);  // of a spare: drained and stopped
+  // It gets so many percent of the requests that it would get.
+  void share_of_deploy(int percent);
+  supervise::Member member(supervise::Evidence seen) const;
+
   // The service goes down: what waits for its next start is not started.
   void do_not_start();
   // Nobody routes to it any more: no need to wait for the gateway.
@@ -80,6 +102,15 @@ class ReplicaUnit final : private net::Timer {
   void kill_at_once();
 
   const std::string& name() const { return options_.name; }
+  bool spare() const { return options_.spare; }
+  // Of its process; without one, of the next. 0 before begin().
+  ReleaseNumber release() const {
+    const SharedRelease& release = pid() != 0 ? running_ : next_;
+    return release ? release->number : 0;
+  }
+  supervise::Patient patient() const;
+  // Notes when the kernel killed one of its processes for its memory limit, and not the first one.
+  void look_at_memory();
   const supervise::Replica& machine() const { return machine_; }
   pid_t pid() const { return process_ && gone_pid_ == 0 ? process_->pid() : 0; }
   std::uint16_t port() const { return port_; }
@@ -102,10 +133,13 @@ class ReplicaUnit final : private net::Timer {
   void step();
   void obey(supervise::Order order);
   void spawn();
-  Task<void> spawn_container(ReplicaContainer::Environment environment);
+  Task<void> spawn_container(std::optional<config::Container> container, Environment environment);
   void spawned(Result<supervise::Process> process);
-  // Where the next process is to listen, and the command with it filled in.
-  Result<std::vector<std::string>> prepare_command();
+  void spawned(Result<supervise::Process> process, const SharedRelease& release);
+  void began(const SharedRelease& release);
+  // Where the next process is to listen, and what is executed.
+  Result<supervise::Command> prepare_command();
+  void limit(supervise::Command& command);
   void give_back_place();
   std::string place_in_words() const;
   void terminate(int signal, plane::EventKind kind, std::string_view why);
@@ -121,12 +155,22 @@ class ReplicaUnit final : private net::Timer {
   void publish();
   void note(plane::EventKind kind, pid_t pid, std::string_view text = "", std::int64_t a = 0, std::int64_t b = 0);
   bool nothing_in_flight() const;
+  std::string memory_limit_in_words() const;
+  int weight() const;
 
   net::EpollLoop& loop_;
   plane::Table& table_;
   Owner& owner_;
   Options options_;
   supervise::Replica machine_;
+  SharedRelease next_, running_;
+  int deploy_percent_ = 100;
+  std::uint64_t ready_incarnation_ = 0;  // the last one that was ready
+  std::uint64_t first_of_release_ = 0;   // the first incarnation of the release it runs
+  std::string last_end_;                 // how its last process ended, in words
+  std::string given_up_;                 // why its present process is, if it is
+  supervise::Cgroup group_;              // of the present process
+  std::uint64_t oom_seen_ = 0;
   Fd log_;  // our end of the FIFO: kept open, so that nothing is lost while no keeper reads
   std::optional<supervise::Process> process_;  // with a container_: the first one in it
   std::unique_ptr<ReplicaContainer> container_;
@@ -136,6 +180,7 @@ class ReplicaUnit final : private net::Timer {
   bool ipv6_ = false;
   bool listening_ = false;
   bool warned_ = false;
+  bool limits_warned_ = false;
   Wish wish_;
   // Of a process that has ended, as long as that is not in the log; nobody routes to it.
   pid_t gone_pid_ = 0;

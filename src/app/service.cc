@@ -44,9 +44,10 @@ Task<void> keep_socket(Supervisor& supervisor, http::Server& control, bool servi
 
 Task<Outcome> run_with_control(Supervisor& supervisor, std::unique_ptr<net::Listener> socket) {
   http::Server control(supervisor.loop(), control_handler(supervisor),
-                       {.body_bytes = 64 * 1024, .connections = 64, .keep_alive = 5s});
-  co_await supervisor.inherit();  // before anybody can wish something
+                       {.body_bytes = 2 * config::bounds::kFileBytes, .connections = 64, .keep_alive = 5s});
   TaskGroup watching;
+  watching.start(supervisor.beat());
+  co_await supervisor.inherit();  // before anybody can wish something
   watching.start(keep_socket(supervisor, control, socket != nullptr));
   if (socket) control.serve(std::move(socket));
   Outcome outcome = co_await supervisor.run();
@@ -76,6 +77,14 @@ std::vector<std::string> replica_names(const config::Config& config) {
   for (int i = 1; i <= config.replicas.count; ++i) names.push_back(*config.service + "-" + std::to_string(i));
   return names;
 }
+
+std::vector<std::string> slot_names(const config::Config& config) {
+  std::vector<std::string> names = replica_names(config);
+  const int spares = config.replicas.endpoints.empty() ? config.replicas.deploy.surge : 0;
+  for (int i = 1; i <= spares; ++i) names.push_back(*config.service + "-spare-" + std::to_string(i));
+  return names;
+}
+static_assert(config::bounds::kCount.max + config::bounds::kSurge.max <= plane::kReplicasMax);
 
 Outcome run_supervisor(const Service& service, std::size_t listeners, const Listener& listener) {
   INVARIANT(service.config.service);

@@ -24,6 +24,8 @@ struct Service {
 
 // By slot: SERVICE-1, SERVICE-2, …
 std::vector<std::string> replica_names(const config::Config& config);
+// The same, and behind them the spares, which are there during a deploy only: SERVICE-spare-1, …
+std::vector<std::string> slot_names(const config::Config& config);
 
 // What a caller wants to hear of while it runs. Called on the supervisor's thread; must not block for long.
 struct Listener {

@@ -1,15 +1,10 @@
 #include "app/state_file.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <boost/json.hpp>
-#include <cerrno>
-#include <filesystem>
 #include <fstream>
 #include <sstream>
 
-#include "base/fd.h"
+#include "app/durable_file.h"
 #include "base/text.h"
 
 namespace nines::app {
@@ -33,7 +28,8 @@ json::object to_json(const plane::Route& r) {
           {"restarts", r.restarts},
           {"crashes_in_row", r.crashes_in_row},
           {"since_ns", r.since_ns},
-          {"spawned_ns", r.spawned_ns}};
+          {"spawned_ns", r.spawned_ns},
+          {"release", r.release}};
 }
 
 // Throws what Boost.JSON throws when a key is missing or of another type: the file is torn then, whatever it says.
@@ -53,6 +49,7 @@ plane::Route replica_of(const json::object& o) {
   r.crashes_in_row = o.at("crashes_in_row").to_number<std::uint32_t>();
   r.since_ns = o.at("since_ns").to_number<std::int64_t>();
   r.spawned_ns = o.at("spawned_ns").to_number<std::int64_t>();
+  if (const json::value* const release = o.if_contains("release")) r.release = release->to_number<std::uint32_t>();
   return r;
 }
 
@@ -71,35 +68,12 @@ Result<SavedState> parse(const std::string& text, const std::string& path) try {
   return failure(Code::kInvalid, path + " is damaged: " + torn.what());
 }
 
-bool write_all(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t n = ::write(fd, text.data(), text.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return false;
-    text.remove_prefix(static_cast<std::size_t>(n));
-  }
-  return true;
-}
-
 Result<std::string> read(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) return failure(Code::kNotFound, "there is no " + path);
   std::stringstream text;
   text << file.rdbuf();
   return text.str();
-}
-
-// By a rename. `durable`: on the disk when this returns.
-Result<> replace(const std::string& path, const json::object& content, bool durable) {
-  const std::string fresh = path + ".new";
-  const Fd file(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640));
-  if (!file || !write_all(file.get(), json::serialize(content) + "\n") || (durable && ::fsync(file.get()) != 0) ||
-      ::rename(fresh.c_str(), path.c_str()) != 0)
-    return failure(os_error(errno, "write " + path));
-  if (!durable) return {};
-  const Fd folder(::open(std::filesystem::path(path).parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!folder || ::fsync(folder.get()) != 0) return failure(os_error(errno, "write " + path + " to the disk"));
-  return {};
 }
 
 // FNV-1a: nobody gains by a collision, since the configuration is the user's own.
@@ -130,19 +104,21 @@ const plane::Route* SavedState::find(std::string_view name) const {
   return nullptr;
 }
 
-std::string fingerprint_of(const Service& service) {
+std::string fingerprint_of(const std::string& folder, const config::Launch& launch) {
   // Not by to_yaml(): a later version writes more keys, and its replicas are still the same.
-  std::string what = service.paths.folder;
+  std::string what = folder;
   const auto add = [&what](const std::string& text) { what += '\0' + text; };
-  for (const std::string& argument : service.config.replicas.command) add(argument);
-  if (const auto& container = service.config.replicas.container) {
+  for (const std::string& argument : launch.command) add(argument);
+  if (const auto& container = launch.container) {
     add("container " + container->image);
     add(container->network == config::Container::Network::kHost ? "host" : std::to_string(container->port));
     add(std::to_string(container->memory) + " " + std::to_string(container->cpu_percent));
     for (const std::string& word : container->command) add(word);
     for (const std::string& volume : container->volumes) add("volume " + volume);
   }
-  for (const auto& [name, value] : service.config.replicas.env) {
+  if (launch.directory) add("directory " + *launch.directory);
+  if (launch.user) add("user " + *launch.user);
+  for (const auto& [name, value] : launch.env) {
     const auto* const secret = std::get_if<config::Secret>(&value);
     add(name);
     add(secret != nullptr ? "secret " + secret->reference() : "text " + std::get<std::string>(value));
@@ -158,13 +134,12 @@ Result<SavedState> load_state(const std::string& path) {
 Result<> save_state(const std::string& path, const SavedState& state) {
   json::array replicas;
   for (const plane::Route& replica : state.replicas) replicas.push_back(to_json(replica));
-  return replace(path,
-                 json::object{{"version", kVersion},
-                              {"boot_id", state.boot_id},
-                              {"fingerprint", state.fingerprint},
-                              {"next_incarnation", state.next_incarnation},
-                              {"replicas", std::move(replicas)}},
-                 false);
+  const json::object object{{"version", kVersion},
+                            {"boot_id", state.boot_id},
+                            {"fingerprint", state.fingerprint},
+                            {"next_incarnation", state.next_incarnation},
+                            {"replicas", std::move(replicas)}};
+  return replace_file(path, json::serialize(object) + "\n", Durably::kOurDeath);
 }
 
 Wish wish_in(const Wishes& wishes, std::string_view name) {
@@ -219,7 +194,7 @@ Result<> save_wishes(const std::string& path, const Wishes& wishes) {
     if (wish.weight) of_one["weight"] = *wish.weight;
     if (!of_one.empty()) object[name] = std::move(of_one);
   }
-  return replace(path, object, true);
+  return replace_file(path, json::serialize(object) + "\n", Durably::kOnDisk);
 }
 
 }  // namespace nines::app

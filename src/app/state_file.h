@@ -32,8 +32,8 @@ struct SavedState {
 
 // Distinguishes one boot of this machine from the next.
 std::string this_boot();
-// Command, environment and folder: replicas of another fingerprint are not what this configuration asks for.
-std::string fingerprint_of(const Service& service);
+// Replicas of another fingerprint are not what is asked for. `folder`: the configuration's.
+std::string fingerprint_of(const std::string& folder, const config::Launch& launch);
 
 // kNotFound: there is none. kInvalid: it is torn, or of a later version.
 Result<SavedState> load_state(const std::string& path);

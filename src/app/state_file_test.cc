@@ -180,25 +180,24 @@ TEST_CASE("state file: without the file, wishes are what the record shows of the
 }
 
 TEST_CASE("state file: the fingerprint is of what replicas are started from") {
-  const auto service = [] {
-    Service s;
-    s.config.replicas.command = {"web", "{port}"};
-    s.config.replicas.env["A"] = "1";
-    s.paths.folder = "/srv/web";
-    return s;
-  };
-  const std::string first = fingerprint_of(service());
-  CHECK(fingerprint_of(service()) == first);
+  const config::Launch launch = [] {
+    config::Launch l;
+    l.command = {"web", "{port}"};
+    l.env["A"] = "1";
+    return l;
+  }();
+  const std::string first = fingerprint_of("/srv/web", launch);
+  CHECK(fingerprint_of("/srv/web", launch) == first);
+  CHECK(fingerprint_of("/srv/other", launch) != first);
   const auto changed = [&](auto change) {
-    Service other = service();
+    config::Launch other = launch;
     change(other);
-    return fingerprint_of(other) != first;
+    return fingerprint_of("/srv/web", other) != first;
   };
-  CHECK(changed([](Service& s) { s.config.replicas.command.push_back("--fast"); }));
-  CHECK(changed([](Service& s) { s.config.replicas.env["A"] = "2"; }));
-  CHECK(changed([](Service& s) { s.paths.folder = "/srv/other"; }));
-  CHECK_FALSE(changed([](Service& s) { s.config.replicas.count = 9; }));
-  CHECK_FALSE(changed([](Service& s) { s.paths.state = "/var/other"; }));
+  CHECK(changed([](config::Launch& l) { l.command.push_back("--fast"); }));
+  CHECK(changed([](config::Launch& l) { l.env["A"] = "2"; }));
+  CHECK(changed([](config::Launch& l) { l.directory = "elsewhere"; }));
+  CHECK(changed([](config::Launch& l) { l.user = "api"; }));
 }
 
 }  // namespace

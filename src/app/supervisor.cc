@@ -6,9 +6,11 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstdlib>
 
 #include "app/process_contract.h"
 #include "app/tagged.h"
+#include "app/vigil.h"
 #include "http/client.h"
 #include "supervise/log_file.h"
 
@@ -58,16 +60,20 @@ Supervisor::Supervisor(const Service& service, const Listener& listener, plane::
                 listener_.event(event, name_of_slot(event.replica));
                 net::Doorbell::ring(kBellToKeeper);
               }),
+      deployment_(loop_, service_, *table_, replicas_,
+                  {.note = [this](plane::Event event) { note(event); },
+                   .warn = [this](const std::string& text) { warn(text); }}),
       gateway_(loop_, table_->gateway, gateway_hooks()),
       keeper_(loop_, table_->keeper, keeper_hooks()),
       handover_(loop_, handover_hooks()),
+      manager_(std::getenv("NOTIFY_SOCKET")),
       changed_(loop_) {
   for (std::size_t i = 0; i < listeners; ++i) listeners_.push_back(kFirstListener + static_cast<int>(i));
   for (const config::Address& at : service_.config.listen) ports_.exclude(at.port);
   if (const auto& container = service_.config.replicas.container)
     containers_ = std::make_unique<Containers>(loop_, service_.paths, Containers::find_socket(*container));
   const auto& endpoints = service_.config.replicas.endpoints;
-  for (std::string& name : replica_names(service_.config)) {
+  for (std::string& name : slot_names(service_.config)) {
     if (!endpoints.empty()) {
       const std::size_t slot = endpoints_.size();
       endpoints_.emplace_back(*table_, slot, std::move(name), endpoints[slot]);
@@ -75,8 +81,11 @@ Supervisor::Supervisor(const Service& service, const Listener& listener, plane::
     }
     replicas_.push_back(std::make_unique<ReplicaUnit>(
         loop_, *table_, static_cast<ReplicaUnit::Owner&>(*this),
-        ReplicaUnit::Options{
-            .slot = replicas_.size(), .name = std::move(name), .config = service_.config, .paths = service_.paths}));
+        ReplicaUnit::Options{.slot = replicas_.size(),
+                             .name = std::move(name),
+                             .config = service_.config,
+                             .paths = service_.paths,
+                             .spare = replicas_.size() >= static_cast<std::size_t>(service_.config.replicas.count)}));
   }
 }
 
@@ -155,6 +164,9 @@ Task<Outcome> Supervisor::run() {
   tasks_.start(hear_anchor());
   tasks_.start(hear_gateway());
   tasks_.start(await_endpoints());
+  tasks_.start(await_needs());
+  tasks_.start(watch_liveness());
+  tasks_.start(deployment_.run());
   helpers.start(gateway_.run());
   helpers.start(keeper_.run());  // after the FIFOs exist
   renew_helpers();
@@ -183,6 +195,8 @@ std::vector<std::string> Supervisor::problems() const {
   if (gateway_.pid() == 0) all.emplace_back("the gateway is being started again");
   if (keeper_.pid() == 0) all.emplace_back("the keeper is being started again");
   if (!state_problem_.empty()) all.push_back(state_problem_);
+  if (!deployment_.problem().empty()) all.push_back(deployment_.problem());
+  if (!unmet_.empty()) all.push_back("waits for " + unmet_);
   return all;
 }
 
@@ -208,6 +222,7 @@ Task<void> Supervisor::hear_gateway() {
   while (co_await bell.rung()) {
     for (const auto& replica : replicas_) replica->look();
     look_at_endpoints();
+    deployment_.step();
     if (serving_count() > 0) remember_ready();
     events_.collect();
     changed_.notify_all();
@@ -230,6 +245,76 @@ void Supervisor::begin_endpoints(bool first) {
 void Supervisor::look_at_endpoints() {
   for (Endpoint& endpoint : endpoints_)
     if (const auto event = endpoint.look(loop_.now())) note(*event);
+}
+
+// Before the first replica is started: asks until everything that is needed answers. What ran once is not kept waiting,
+// since who lost its database for a moment must not lose its service.
+Task<void> Supervisor::await_needs() {
+  const auto& needs = service_.config.replicas.needs;
+  const Instant began = loop_.now();
+  const bool runs = std::ranges::any_of(replicas_, [](const auto& replica) { return replica->pid() != 0; });
+  bool waited = false;
+  Duration pause = 100ms;
+  for (std::size_t met = runs || fleet_.ever_ready() ? needs.size() : 0; met < needs.size();) {
+    const auto answer = co_await answers(needs[met]);
+    if (answer) {
+      ++met;
+      continue;
+    }
+    if (answer.error().code() == Code::kCancelled) co_return;
+    const std::string unmet = needs[met].text() + ": " + answer.error().text();
+    if (std::exchange(unmet_, unmet) != unmet) {
+      plane::Event event{.kind = EventKind::kWaitsFor};
+      event.set_text(unmet);
+      note(event);
+    }
+    waited = true;
+    if (!co_await loop_.sleep(pause)) co_return;
+    pause = std::min<Duration>(pause * 2, 1s);
+  }
+  unmet_.clear();
+  needs_met_ = true;
+  if (waited) note({.kind = EventKind::kNeedsMet, .a = (loop_.now() - began).count()});
+  for (const auto& replica : replicas_) replica->wake();
+}
+
+Task<Result<>> Supervisor::answers(const config::Need& need) {
+  const auto address = net::Address::parse(need.at.text());
+  if (!address) co_return failure(address.error());
+  if (!need.path) {
+    auto stream = co_await loop_.connect(*address, 2s);
+    if (!stream) co_return failure(stream.error());
+    co_return Result<>{};
+  }
+  const auto answer = co_await http::fetch(loop_, {.to = *address, .target = *need.path, .timeout = 5s});
+  if (!answer) co_return failure(answer.error());
+  const int status = answer->head.status();
+  if (status < 200 || status > 399) co_return failure(Code::kUnavailable, "it answered " + std::to_string(status));
+  co_return Result<>{};
+}
+
+// Verdicts of a gateway that is gone, or has just begun, are no evidence.
+bool Supervisor::gateway_is_watching() const {
+  const auto part = table_->gateway.load();
+  return gateway_.pid() != 0 && table_->header.gateway_serving == static_cast<std::uint32_t>(gateway_.pid()) && part &&
+         loop_.now().since_boot.count() - part->since_ns >= Duration(1s).count();
+}
+
+Task<void> Supervisor::watch_liveness() {
+  const config::Replicas& config = service_.config.replicas;
+  while (co_await loop_.sleep(500ms)) {
+    for (const auto& replica : replicas_) replica->look_at_memory();
+    if (!config.health.restart_after || config.restart == config::Restart::kNever) continue;
+    if (phase_ == Phase::kStopping || phase_ == Phase::kLeaving || !gateway_is_watching()) continue;
+    std::vector<supervise::Patient> patients;
+    for (const auto& replica : replicas_) patients.push_back(replica->patient());
+    const auto whom =
+        supervise::whom_to_restart(patients, *config.health.restart_after, fleet_.enough_ready(), loop_.now());
+    if (!whom) continue;
+    const auto verdict = table_->observed[*whom].verdict.load();
+    replicas_[*whom]->give_up("not ready for " + format_duration(*config.health.restart_after) + " and more" +
+                              (verdict && verdict->reason[0] != '\0' ? ": " + std::string(verdict->reason) : ""));
+  }
 }
 
 // None of them was ever there: as with replicas that do not get ready in time.
@@ -255,6 +340,30 @@ Task<void> Supervisor::hear_signals() {
   }
 }
 
+Task<void> Supervisor::beat() {
+  do {
+    table_->header.heartbeat_ns = loop_.now().since_boot.count();
+    if (inherited_) tell_manager();
+  } while (co_await loop_.sleep(Vigil::kBeat));
+}
+
+// What has changed for systemd. What did not get there is told again with the next beat.
+void Supervisor::tell_manager() {
+  if (!manager_.is_there()) return;
+  const char* const turn = phase_ == Phase::kStarting ? "" : phase_ == Phase::kStopping ? "STOPPING=1\n" : "READY=1\n";
+  std::string words = turn + status_line(state_in_words());
+  if (words != told_ && manager_.tell(words)) told_ = std::move(words);
+}
+
+std::string Supervisor::state_in_words() const {
+  if (phase_ == Phase::kStopping) return "going down: " + stopped_by_;
+  const std::size_t all = replicas_.size() + endpoints_.size();
+  std::string text = phase_ == Phase::kStarting ? "starting: " : "";
+  text += std::to_string(ready_count()) + " of " + std::to_string(all) +
+          (endpoints_.empty() ? " replica" : " endpoint") + (all == 1 ? "" : "s") + " ready";
+  return text + ", listening on " + service_.config.listen.front().text();
+}
+
 // Says once that the service is up: enough replicas are ready, and the listeners answer.
 Task<void> Supervisor::announce_up() {
   while (phase_ == Phase::kStarting) {
@@ -270,6 +379,7 @@ Task<void> Supervisor::announce_up() {
       remember_ready();  // what was said to be up is not given up, also when nobody is wanted just now
       const bool again = table_->header.announced.exchange(1) != 0;
       listener_.up(addresses(), static_cast<std::size_t>(ready_count()), again);
+      tell_manager();
       co_return;
     }
     if (!co_await wait_for(changed_, loop_.now() + 1s)) {
@@ -301,6 +411,7 @@ Task<Result<>> Supervisor::answers(const config::Address& at) {
 void Supervisor::wish_down(const std::string& who) {
   if (phase_ == Phase::kStopping || phase_ == Phase::kLeaving) return;
   phase_ = Phase::kStopping;
+  deployment_.suspend();
   table_->header.stopping = 1;
   stopped_by_ = who;
   fleet_.stop();
@@ -310,6 +421,7 @@ void Supervisor::wish_down(const std::string& who) {
   plane::Event event{.kind = EventKind::kServiceStopping};
   event.set_text(who);
   note(event);
+  tell_manager();
   changed_.notify_all();
 }
 
@@ -374,7 +486,9 @@ void Supervisor::never_ready_in_time(bool listened) {
 // Whether the start has failed for good.
 void Supervisor::judge() {
   if (phase_ == Phase::kStopping || phase_ == Phase::kLeaving) return;
-  const auto verdict = fleet_.verdict(static_cast<int>(replicas_.size() + endpoints_.size()));
+  const auto goes_on = std::ranges::count_if(
+      replicas_, [](const auto& r) { return !r->spare() && (!r->stopped() || !r->held_by().empty()); });
+  const auto verdict = fleet_.verdict(static_cast<int>(goes_on) + static_cast<int>(endpoints_.size()));
   if (verdict.outcome != supervise::Outcome::kGaveUp) return;
   verdict_ = verdict;
   wish_down("nines, since it cannot be started");
@@ -423,7 +537,8 @@ Outcome Supervisor::outcome() const {
                      (endpoints_.size() > 1 ? ", nor at the others; gave up" : "; gave up");
     return result;
   }
-  const std::string command = service_.config.replicas.program();
+  const config::Launch& launch = deployment_.active()->launch;
+  const std::string command = launch.program();
   switch (verdict_.reason) {
     case supervise::Reason::kCannotExecute: result.message = last_error_; return result;
     case supervise::Reason::kCrashAtStart:
@@ -437,10 +552,9 @@ Outcome Supervisor::outcome() const {
     case supervise::Reason::kNone:
     case supervise::Reason::kNeverReady:
       result.message = "no replica was ready within " + startup + " (replicas.health.startup): `" + command + "` ";
-      result.message += listened_ ? "listens, but " + check_in_words() + " does not succeed; gave up"
-                        : service_.config.replicas.by_socket()
-                            ? "does not listen on the socket that stands for {socket}; gave up"
-                            : "does not listen on the port that stands for {port}; gave up";
+      result.message += listened_            ? "listens, but " + check_in_words() + " does not succeed; gave up"
+                        : launch.by_socket() ? "does not listen on the socket that stands for {socket}; gave up"
+                                             : "does not listen on the port that stands for {port}; gave up";
       break;
   }
   for (const auto& replica : replicas_) {
@@ -453,7 +567,7 @@ Outcome Supervisor::outcome() const {
 
 ReplicaUnit* Supervisor::find(std::string_view name) {
   for (const auto& replica : replicas_) {
-    if (replica->name() == name) return replica.get();
+    if (!replica->spare() && replica->name() == name) return replica.get();
   }
   return nullptr;
 }

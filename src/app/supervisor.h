@@ -17,10 +17,12 @@
 #include <vector>
 
 #include "app/containers.h"
+#include "app/deployment.h"
 #include "app/endpoint.h"
 #include "app/event_log.h"
 #include "app/handover.h"
 #include "app/helper_process.h"
+#include "app/notify.h"
 #include "app/replica_unit.h"
 #include "app/service.h"
 #include "app/state_file.h"
@@ -49,6 +51,8 @@ class Supervisor final : private ReplicaUnit::Owner {
   Task<void> inherit();
   // Until the service is down, or goes on without us.
   Task<Outcome> run();
+  // For as long as the event loop turns, until cancelled: says so to the anchor each second. Before anything else.
+  Task<void> beat();
 
   // What the control socket asks for.
   void wish_down(const std::string& who);
@@ -58,7 +62,7 @@ class Supervisor final : private ReplicaUnit::Owner {
   void run_folder_is_new();
   // Starts anew who listens on a Unix socket whose file was removed: nobody can connect to it any more.
   void replace_lost_sockets();
-  ReplicaUnit* find(std::string_view name);
+  ReplicaUnit* find(std::string_view name);  // no spare: those are not a person's
   // Changes what share of the requests a replica or an endpoint gets, and notes `event` of it. kNotFound: there is none
   // of that name. Any other error: done, but it would not outlive this supervisor.
   Result<> wish_share(std::string_view name, const std::function<void(Wish&)>& change, plane::Event event);
@@ -79,6 +83,7 @@ class Supervisor final : private ReplicaUnit::Owner {
   pid_t anchor_pid() const { return anchor_gone_ ? 0 : anchor_; }
   // What a person should mend, in sentences; empty: nothing is degraded.
   std::vector<std::string> problems() const;
+  Deployment& deployment() { return deployment_; }
   // Gateway or keeper are not of this program yet, or not at work yet.
   bool renewing() const;
   std::vector<std::string> addresses() const;
@@ -94,6 +99,8 @@ class Supervisor final : private ReplicaUnit::Owner {
   void spawn_failed(const Error& error) override;
   void never_ready_in_time(bool listened) override;
   double jitter() override { return random_.unit(); }
+  bool may_start() override { return needs_met_; }
+  supervise::Cgroups& cgroups() override { return cgroups_; }
   Result<> changed(bool wished) override;
   bool is_recorded(std::uint16_t replica, std::uint64_t incarnation) override;
   Task<supervise::Exit> obituary(pid_t pid, Instant since) override;
@@ -103,15 +110,23 @@ class Supervisor final : private ReplicaUnit::Owner {
   std::vector<ReplicaUnit::Inheritance> read_book();
   Task<void> carry_counters();
   void begin_endpoints(bool first);
+  void begin_anew(std::vector<ReplicaUnit::Inheritance>& book);
+  std::string fingerprint() const;
   void remind_of(const std::string& name, const Wish& wish);
   bool found_wishes_lost();
   void remember_ready();
+  Task<void> await_needs();
+  Task<Result<>> answers(const config::Need& need);
+  Task<void> watch_liveness();
+  bool gateway_is_watching() const;
+  void mend_releases();
   Task<void> await_endpoints();
   void look_at_endpoints();
   Task<void> hear_gateway();
   Task<void> hear_signals();
   Task<void> hear_anchor();
   Task<void> announce_up();
+  void tell_manager();
   Task<Result<>> answers(const config::Address& at);
   Task<void> shut_down();
   Task<void> leave();
@@ -128,6 +143,7 @@ class Supervisor final : private ReplicaUnit::Owner {
   void helper_exited(plane::EventKind kind, const supervise::Exit& exit, pid_t pid, bool asked);
   Outcome outcome() const;
   std::string check_in_words() const;
+  std::string state_in_words() const;
   int ready_count() const;
   int serving_count() const;
   int wanted_count() const;
@@ -143,12 +159,16 @@ class Supervisor final : private ReplicaUnit::Owner {
   supervise::PortAllocator ports_;
   supervise::Fleet fleet_;
   EventLog events_;
-  std::unique_ptr<Containers> containers_;  // null: replicas are processes
-  std::vector<std::unique_ptr<ReplicaUnit>> replicas_;
+  supervise::Cgroups cgroups_;
+  std::unique_ptr<Containers> containers_;              // null: replicas are processes
+  std::vector<std::unique_ptr<ReplicaUnit>> replicas_;  // by slot; the spares come last
+  Deployment deployment_;
   std::vector<Endpoint> endpoints_;
   HelperProcess gateway_;
   HelperProcess keeper_;
   Handover handover_;
+  ServiceManager manager_;
+  std::string told_;        // what it was told last
   net::Condition changed_;  // anything that shut_down() or announce_up() may be waiting for
   Phase phase_ = Phase::kStarting;
   supervise::Verdict verdict_;
@@ -161,7 +181,9 @@ class Supervisor final : private ReplicaUnit::Owner {
   bool signalled_ = false;     // a person has asked us to end
   std::string state_problem_;  // why the state file cannot be written
   bool listened_ = false;      // some replica that was not ready in time did listen
-  std::string last_error_;     // of a spawn, for the message when nothing can be started
+  bool needs_met_ = false;
+  std::string unmet_;       // what is waited for, and what it said
+  std::string last_error_;  // of a spawn, for the message when nothing can be started
   TaskGroup tasks_;
 };
 

@@ -60,7 +60,11 @@ Task<void> Supervisor::inherit() {
     note(started);
   }
   events_.collect();  // how the one before ended
+  cgroups_.sweep(group_prefix(service_.paths));
+  if (endpoints_.empty()) deployment_.inherit(first);
+  needs_met_ = service_.config.replicas.needs.empty();
   auto book = read_book();
+  if (first) begin_anew(book);
   auto found = find_tagged(service_.paths);
   if (containers_) {
     auto running = co_await containers_->find_running();
@@ -114,9 +118,11 @@ Task<void> Supervisor::inherit() {
   gateway_.inherit(gateway);
   keeper_.inherit(keeper);
   note({.kind = EventKind::kSupervisorStarted, .pid = static_cast<std::uint32_t>(::getpid())});
+  // Whoever runs is not kept waiting for what it needed when it began.
+  needs_met_ = needs_met_ || header.ever_ready != 0;
   if (header.ever_ready != 0) fleet_.on_ready();  // first: whatever fails from here on, the service is not given up
   for (std::size_t i = 0; i < replicas_.size(); ++i) {
-    if (first) remind_of(replicas_[i]->name(), book[i].wish);
+    if (first && !replicas_[i]->spare()) remind_of(replicas_[i]->name(), book[i].wish);
     if (auto begun = replicas_[i]->begin(std::move(book[i])); !begun) {
       last_error_ = begun.error().text();
       verdict_ = {supervise::Outcome::kGaveUp, supervise::Reason::kCannotExecute, 1};
@@ -124,9 +130,33 @@ Task<void> Supervisor::inherit() {
     }
   }
   begin_endpoints(first);
+  if (!deployment_.under_way() && phase_ != Phase::kStopping) mend_releases();
   inherited_ = true;
   (void)changed(found_wishes_lost());  // the files may be damaged, or of another boot
   if (header.stopping != 0) wish_down("whoever asked the supervisor before");
+}
+
+// The service starts, which is another try: for what had ended for good, and, where it is said so, for what a person
+// stopped.
+void Supervisor::begin_anew(std::vector<ReplicaUnit::Inheritance>& book) {
+  const bool all = service_.config.replicas.restart == config::Restart::kAlways;
+  for (std::size_t i = 0; i < book.size(); ++i) {
+    if (all && !replicas_[i]->spare()) book[i].wish.stopped_by.clear(), book[i].route.held = 0;
+    if (book[i].route.held == 0 && book[i].route.state == static_cast<std::uint8_t>(supervise::State::kStopped))
+      book[i].route.state = static_cast<std::uint8_t>(supervise::State::kWaiting);
+  }
+}
+
+// Without a deploy everybody is of the one release and there are no spares: what was left of one that could not be
+// remembered.
+void Supervisor::mend_releases() {
+  for (const auto& replica : replicas_) {
+    if (replica->spare()) {
+      if (!replica->stopped()) replica->retire("nines, since there is no deploy");
+    } else if (replica->release() != deployment_.active()->number) {
+      replica->replace(deployment_.active(), "nines, since its release is not the present one");
+    }
+  }
 }
 
 // What a person wished before nines was started again, and may have forgotten.
@@ -147,8 +177,9 @@ bool Supervisor::found_wishes_lost() {
   if (wishes) return false;
   const bool damaged = wishes.error().code() != Code::kNotFound;
   const auto has_wish = [](const auto& target) { return target.wish() != Wish(); };
-  const bool any = std::ranges::any_of(replicas_, [&](const auto& replica) { return has_wish(*replica); }) ||
-                   std::ranges::any_of(endpoints_, has_wish);
+  const bool any =
+      std::ranges::any_of(replicas_, [&](const auto& replica) { return !replica->spare() && has_wish(*replica); }) ||
+      std::ranges::any_of(endpoints_, has_wish);
   if (!damaged && !any) return false;
   if (damaged) std::rename(file.c_str(), (file + ".damaged").c_str());
   warn((damaged ? wishes.error().text() + ", and kept as " + file + ".damaged" : file + " is missing") +
@@ -172,7 +203,7 @@ std::vector<ReplicaUnit::Inheritance> Supervisor::read_book() {
   const auto saved = load_state(service_.paths.state_file());
   if (!saved && saved.error().code() != Code::kNotFound)
     warn(saved.error().text() + "; what runs is found all the same");
-  const bool current = saved && saved->is_of_this_boot() && saved->fingerprint == fingerprint_of(service_);
+  const bool current = saved && saved->is_of_this_boot() && saved->fingerprint == fingerprint();
   if (current) {
     auto& next = table_->header.next_incarnation;
     next = std::max(next.load(), saved->next_incarnation);
@@ -187,8 +218,15 @@ std::vector<ReplicaUnit::Inheritance> Supervisor::read_book() {
     } else if (past != nullptr) {
       inheritance.route = *past;
     }
-    inheritance.wish = wishes ? wish_in(*wishes, replicas_[i]->name()) : wish_found_in(inheritance.route, kPlainWeight);
+    if (replicas_[i]->spare()) {
+      const bool runs = inheritance.route.incarnation != 0 && inheritance.route.held == 0;
+      if (!runs) inheritance.wish.stopped_by = "nines, since there is no deploy";
+    } else {
+      inheritance.wish =
+          wishes ? wish_in(*wishes, replicas_[i]->name()) : wish_found_in(inheritance.route, kPlainWeight);
+    }
     inheritance.route.held = inheritance.wish.stopped_by.empty() ? 0 : 1;
+    inheritance.release = deployment_.release_of(inheritance.route);
     book.push_back(std::move(inheritance));
   }
   return book;
@@ -278,6 +316,11 @@ Task<void> Supervisor::end_followers(const std::string& part, std::uint64_t inca
   }
 }
 
+std::string Supervisor::fingerprint() const {
+  const SharedRelease active = deployment_.active();
+  return fingerprint_of(service_.paths.folder, active ? active->launch : service_.config.replicas);
+}
+
 bool Supervisor::is_recorded(std::uint16_t replica, std::uint64_t incarnation) {
   return events_.has_exit_of(replica, incarnation);
 }
@@ -287,12 +330,13 @@ Result<> Supervisor::changed(bool wished) {
   Result<> kept;
   if (wished) {
     Wishes wishes;
-    for (const auto& replica : replicas_) wishes[replica->name()] = replica->wish();
+    for (const auto& replica : replicas_)
+      if (!replica->spare()) wishes[replica->name()] = replica->wish();
     for (const Endpoint& endpoint : endpoints_) wishes[endpoint.address()] = endpoint.wish();
     kept = save_wishes(service_.paths.wishes_file(), wishes);
   }
   SavedState state{.boot_id = this_boot(),
-                   .fingerprint = fingerprint_of(service_),
+                   .fingerprint = fingerprint(),
                    .next_incarnation = table_->header.next_incarnation,
                    .replicas = {}};
   for (const auto& replica : replicas_) state.replicas.push_back(replica->route());
@@ -315,7 +359,7 @@ Result<> Supervisor::wish_share(std::string_view name, const std::function<void(
     return changed(true);
   };
   for (std::size_t i = 0; i < replicas_.size(); ++i) {
-    if (replicas_[i]->name() == name) return reshare(*replicas_[i], i);
+    if (!replicas_[i]->spare() && replicas_[i]->name() == name) return reshare(*replicas_[i], i);
   }
   for (std::size_t i = 0; i < endpoints_.size(); ++i) {
     if (endpoints_[i].name() == name) return reshare(endpoints_[i], i);
@@ -331,6 +375,7 @@ Result<> Supervisor::wish_upgrade(const std::string& program) {
   plane::set_field(table_->header.successor, program);
   table_->header.leave = Leave::kSucceeded;
   phase_ = Phase::kLeaving;
+  deployment_.suspend();
   changed_.notify_all();
   return {};
 }
@@ -373,6 +418,7 @@ Handover::Hooks Supervisor::handover_hooks() {
           .taken =
               [this] {
                 phase_ = Phase::kLeaving;
+                deployment_.suspend();
                 changed_.notify_all();
               }};
 }

@@ -122,6 +122,16 @@ std::string tag(const Paths& paths, const std::string& part, std::uint64_t incar
   return prefix_of(paths) + part + "/" + std::to_string(incarnation) + "/" + std::to_string(port);
 }
 
+std::string group_prefix(const Paths& paths) {
+  std::string prefix = prefix_of(paths);
+  prefix.back() = '.';
+  return prefix;
+}
+
+std::string group_name(const Paths& paths, const std::string& part, std::uint64_t incarnation) {
+  return group_prefix(paths) + part + "." + std::to_string(incarnation);
+}
+
 std::vector<supervise::Found> find_tagged(const Paths& paths) {
   const std::string prefix = prefix_of(paths);
   std::vector<supervise::Found> all;

@@ -25,6 +25,9 @@ std::string tag(const Paths& paths, const std::string& part, std::uint64_t incar
 std::optional<supervise::Found> read_tag(const Paths& paths, std::string_view tag);
 // "SERVICE-ID/"
 std::string tag_prefix(const Paths& paths);
+// Of a process, in the name of its control group, and what all of this service begin with.
+std::string group_name(const Paths& paths, const std::string& part, std::uint64_t incarnation);
+std::string group_prefix(const Paths& paths);
 
 // The part of a backup that the keeper runs on schedule.
 inline constexpr std::string_view kBackupPart = "backup";

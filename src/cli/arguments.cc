@@ -17,13 +17,13 @@ constexpr std::size_t kLinesMax = 100'000;
 
 constexpr auto kWeightMax = static_cast<std::uint64_t>(config::bounds::kWeight.max);
 
-constexpr std::array<std::string_view, 18> kCommands = {"run",    "check",   "up",     "down",    "status",  "ps",
-                                                        "logs",   "start",   "stop",   "restart", "drain",   "undrain",
-                                                        "weight", "upgrade", "backup", "restore", "gateway", "help"};
+constexpr std::array<std::string_view, 21> kCommands = {
+    "run",     "check",  "up",      "down",   "status",  "ps",      "logs",   "start",    "stop",   "restart", "drain",
+    "undrain", "weight", "upgrade", "backup", "restore", "gateway", "deploy", "rollback", "export", "help"};
 // Of the same program, later: a person who read about them should not be told of a typo.
-constexpr std::array<std::string_view, 16> kPlanned = {
-    "init", "reload",  "deploy", "rollback", "spof",        "drill", "report",  "explain",
-    "sla",  "runbook", "calc",   "incident", "maintenance", "alert", "witness", "export"};
+constexpr std::array<std::string_view, 13> kPlanned = {"init",        "reload", "spof",    "drill", "report",
+                                                       "explain",     "sla",    "runbook", "calc",  "incident",
+                                                       "maintenance", "alert",  "witness"};
 
 std::unexpected<Reply> complain(std::string text) {
   return std::unexpected(Reply{kWrong, "nines: " + std::move(text)});
@@ -55,12 +55,16 @@ struct Parser {
   LogsOptions logs;
   BackupOptions backup;
   RestoreOptions restore;
+  ExportOptions exported;
   std::optional<std::string> logs_since, logs_until;
   std::optional<std::size_t> logs_lines;
   std::vector<std::string> logs_replicas;
   std::string timeout;
   std::string replica;
   std::string percent;
+  DeployOptions deploy;
+  RollbackOptions rollback;
+  std::string release;
   CLI::Option* config = nullptr;
 };
 
@@ -126,6 +130,11 @@ Parser::Parser() {
   c->add_flag("--yes", restore.yes, "Do not ask");
   c->add_flag("--json", restore.json, "As JSON");
 
+  c = add("export", "Print the unit under which systemd runs the service: nines export systemd");
+  c->add_option("FORMAT", exported.format, "systemd")->type_name("");
+  c->add_option("--user", exported.user, "Who runs it (root)")->type_name("NAME");
+  c->add_flag("--json", exported.json, "As JSON, with the unit's name");
+
   add("start", "Start a replica that was stopped")->add_option("REPLICA", replica, "Which");
   add("stop", "Stop one replica, until it is started again")->add_option("REPLICA", replica, "Which");
   add("restart", "Restart one replica")->add_option("REPLICA", replica, "Which");
@@ -135,6 +144,17 @@ Parser::Parser() {
   c = add("weight", "Set the share of the requests that a replica or an endpoint gets");
   c->add_option("REPLICA", replica, "Which")->type_name("");
   c->add_option("PERCENT", percent, "Of what a plain one gets: 0 to 1000, or `default`: as configured")->type_name("");
+  c = add("deploy",
+          "Put what the configuration says now in the place of what runs, step by step, and back if it is worse");
+  c->footer("A service that `nines run` started has no configuration: nines deploy -- COMMAND, with {port} in it.");
+  c->add_flag("--again", deploy.again, "Also when nothing has changed there: the code behind the command may have");
+  c->add_flag("--detach", deploy.detach, "Do not wait for its end");
+  c->add_flag("--history", deploy.history, "Show the last ten instead");
+  c->add_flag("--json", deploy.json, "As JSON");
+  c = add("rollback", "End the deploy that is under way, or go back to the release before");
+  c->add_option("RELEASE", release, "To this one; `nines deploy --history` lists them")->type_name("");
+  c->add_flag("--detach", rollback.detach, "Do not wait for its end");
+  c->add_flag("--json", rollback.json, "As JSON");
   c = add("upgrade", "Replace nines itself, while it runs, by this program; also puts a lost anchor back");
   c->add_option("--timeout", timeout, "How long to wait for it (1m)")->type_name("DURATION");
   app.require_subcommand(0, 1);
@@ -188,6 +208,14 @@ std::expected<Command, Reply> backup_of(BackupOptions backup) {
   return backup;
 }
 
+std::expected<Command, Reply> export_of(ExportOptions exported) {
+  if (exported.format.empty()) return complain("say what for: nines export systemd");
+  if (exported.format != "systemd")
+    return complain("`nines export` does not know " + in_quotes(exported.format) + "; it knows systemd");
+  if (exported.user && exported.user->empty()) return complain("--user: name somebody");
+  return exported;
+}
+
 std::expected<Command, Reply> logs_of(Parser& parser) {
   LogsOptions logs = std::move(parser.logs);
   struct Named {
@@ -236,7 +264,17 @@ std::expected<Command, Reply> command_of(const std::string& name, Parser& parser
     if (name == "down") return DownOptions{timeout.value_or(DownOptions().timeout)};
     return UpgradeOptions{timeout.value_or(UpgradeOptions().timeout)};
   }
+  if (name == "deploy") return std::move(parser.deploy);
+  if (name == "rollback") {
+    if (parser.release.empty()) return parser.rollback;
+    const auto number = parse_unsigned(parser.release);
+    if (!number || *number == 0 || *number > UINT32_MAX)
+      return complain(in_quotes(parser.release) + " is no release; `nines deploy --history` lists them");
+    parser.rollback.release = static_cast<std::uint32_t>(*number);
+    return parser.rollback;
+  }
   if (name == "restore") return std::move(parser.restore);
+  if (name == "export") return export_of(std::move(parser.exported));
   if (name == "backup") return backup_of(std::move(parser.backup));
   if (parser.replica.empty()) {
     return complain("name the replica: nines " + name + " REPLICA; `nines ps` lists them" +
@@ -262,9 +300,10 @@ std::expected<Invocation, Reply> parse_command(const std::string& name, std::spa
   Parser parser;
   const CLI::App* command = parser.app.get_subcommand(name);
   // Cut here rather than by CLI11, so that the command's own words are never looked at.
-  if (name == "run") {
+  if (name == "run" || name == "deploy") {
     const auto mark = std::ranges::find(arguments, "--");
-    if (mark != arguments.end()) parser.run.command.assign(mark + 1, arguments.end());
+    auto& words = name == "run" ? parser.run.command : parser.deploy.command;
+    if (mark != arguments.end()) words.assign(mark + 1, arguments.end());
     arguments = arguments.first(static_cast<std::size_t>(mark - arguments.begin()));
   }
   try {

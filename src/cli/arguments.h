@@ -2,6 +2,7 @@
 // every complaint is a row in a test.
 #pragma once
 
+#include <cstdint>
 #include <expected>
 #include <optional>
 #include <span>
@@ -76,6 +77,12 @@ struct RestoreOptions {
   bool yes = false;
   bool json = false;
 };
+// What others need to run a service.
+struct ExportOptions {
+  std::string format;               // systemd
+  std::optional<std::string> user;  // who runs it; nullopt: root
+  bool json = false;
+};
 // start, stop, restart, drain, undrain and weight of one replica
 struct ReplicaOptions {
   std::string action;
@@ -83,8 +90,22 @@ struct ReplicaOptions {
   std::optional<int> percent;  // weight; nullopt: the configured one
 };
 
+struct DeployOptions {
+  bool again = false;    // also when nothing has changed
+  bool detach = false;   // do not wait for its end
+  bool history = false;  // show the last ones instead
+  bool json = false;
+  std::vector<std::string> command;  // of a service without a file
+};
+struct RollbackOptions {
+  std::optional<std::uint32_t> release;  // nullopt: end what is under way, or go back to the one before
+  bool detach = false;
+  bool json = false;
+};
+
 using Command = std::variant<CheckOptions, UpOptions, RunOptions, DownOptions, StatusOptions, PsOptions, LogsOptions,
-                             ReplicaOptions, UpgradeOptions, GatewayOptions, BackupOptions, RestoreOptions>;
+                             ReplicaOptions, UpgradeOptions, GatewayOptions, BackupOptions, RestoreOptions,
+                             DeployOptions, RollbackOptions, ExportOptions>;
 
 struct Invocation {
   GlobalOptions global;

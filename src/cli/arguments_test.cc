@@ -48,6 +48,9 @@ TEST_CASE("arguments: what is understood") {
   CHECK(!since.lines);  // all of them
   CHECK(since.timestamps);
   CHECK(command<LogsOptions>("logs --since 10m --lines 5").lines == 5);
+  CHECK(command<ExportOptions>("export systemd --json").json);
+  CHECK(!command<ExportOptions>("export systemd").user);
+  CHECK(command<ExportOptions>("export systemd --user ai").user == "ai");
   CHECK(command<ReplicaOptions>("restart a-1").action == "restart");
   CHECK(command<ReplicaOptions>("stop a-1").replica == "a-1");
   CHECK(command<ReplicaOptions>("drain a-1").action == "drain");
@@ -92,6 +95,8 @@ TEST_CASE("arguments: what is not understood says what to do") {
       {"backup now x", "nines: `nines backup now` does not take `x`; name a folder with --to DIR"},
       {"backup verify x --to y", "nines: name an archive or --to DIR, not both"},
       {"restore x", "nines: `nines restore` does not take `x`; name the archive with --from FILE"},
+      {"export", "nines: say what for: nines export systemd"},
+      {"export upstart", "nines: `nines export` does not know `upstart`; it knows systemd"},
       {"frobnicate", "nines: there is no command `frobnicate`; `nines --help` lists them"},
       {"drill run", "nines: `nines drill` does not exist in this version yet"},
       {"weight a-1",
@@ -105,7 +110,9 @@ TEST_CASE("arguments: what is not understood says what to do") {
        "`default`"},
       {"weight a-1 5 6", "nines: `nines weight` does not take `6`; see `nines weight --help`"},
       {"--state s drain", "nines: name the replica: nines drain REPLICA; `nines ps` lists them"},
-      {"--state s deploy", "nines: `nines deploy` does not exist in this version yet"},
+      {"--state s drill", "nines: `nines drill` does not exist in this version yet"},
+      {"rollback x", "nines: `x` is no release; `nines deploy --history` lists them"},
+      {"rollback 0", "nines: `0` is no release; `nines deploy --history` lists them"},
       {"status --jsn", "nines: `nines status` does not take `--jsn`; did you mean `--json`?"},
       {"up --frobnicate", "nines: `nines up` does not take `--frobnicate`; see `nines up --help`"},
       {"status down", "nines: `nines status` does not take `down`; see `nines status --help`"},

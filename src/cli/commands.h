@@ -18,6 +18,9 @@ int perform(const GlobalOptions& global, const BackupOptions& options);
 int perform(const GlobalOptions& global, const RestoreOptions& options);
 int perform(const GlobalOptions& global, const UpgradeOptions& options);
 int perform(const GlobalOptions& global, const GatewayOptions& options);
+int perform(const GlobalOptions& global, const DeployOptions& options);
+int perform(const GlobalOptions& global, const RollbackOptions& options);
+int perform(const GlobalOptions& global, const ExportOptions& options);
 
 // A reply to stdout (kDone) or stderr; returns its exit status.
 int say(const Reply& reply);

@@ -21,10 +21,16 @@ usage: nines [-c FILE] [--state DIR] COMMAND [OPTIONS]        nines COMMAND --he
   drain|undrain REPLICA      send no new requests to it, or its share again
   weight REPLICA PERCENT     set the share of the requests it gets
 
+  deploy                     put what nines.yaml says now in the place of what runs, and back if it is worse
+  deploy --history           show the last ten, by whom, and what became of them
+  rollback [RELEASE]         end the deploy that is under way, or go back to the release before
+
   gateway [--threads N]      only the gateway, in front of servers that run elsewhere (endpoints:)
 
   backup now|list|verify     make, list or verify archives of databases, model files and configuration
   restore [--from FILE]      put the database back as it is in an archive
+
+  export systemd             print the unit under which systemd keeps the service up
 
   -c, --config FILE          the configuration; default nines.yaml
   --state DIR                the folder for lock and logs; default .nines beside the configuration

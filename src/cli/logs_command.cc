@@ -32,6 +32,8 @@ std::vector<Log> logs_on_disk(const app::Paths& paths) {
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(paths.logs(), error)) {
     const auto& path = entry.path();
+    // Of one that no deploy has ever needed.
+    if (path.stem().native().find("-spare-") != std::string::npos && entry.file_size(error) == 0) continue;
     if (path.extension() == ".log" && path.native() != paths.own_log() && path.native() != paths.access_log())
       logs.push_back({path.stem().native(), path.native()});
   }

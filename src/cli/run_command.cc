@@ -5,6 +5,7 @@ namespace nines::cli {
 
 int perform(const GlobalOptions& global, const RunOptions& options) {
   if (global.config_given) return say(refuse(kWrong, "`nines run` reads no file; with -c use `nines up`").error());
+  keep_signals_for_anchor();
   auto config = config_of(options);
   if (!config) return say(refuse(kWrong, config.error().text()).error());
   auto paths = app::paths_without_file(global.state, config->listen.front().text());

@@ -184,6 +184,14 @@ int in_foreground(const MakeEstate& make, const app::Paths& paths) {
 
 }  // namespace
 
+void keep_signals_for_anchor() {
+  if (::getpid() != 1) return;
+  sigset_t ends;
+  ::sigemptyset(&ends);
+  for (const int number : {SIGTERM, SIGINT, SIGQUIT}) ::sigaddset(&ends, number);
+  ::sigprocmask(SIG_BLOCK, &ends, nullptr);
+}
+
 int start_service(Prepared prepared, const StartOptions& options) {
   const app::Paths paths = prepared.service.paths;
   const std::string first_line = header(prepared.service);

@@ -9,6 +9,10 @@
 
 namespace nines::cli {
 
+// First of all, in the foreground. The kernel drops a signal for the first process of a container that neither handles
+// nor blocks it: a `docker stop` right after the start would be lost. Blocked, it waits for the anchor.
+void keep_signals_for_anchor();
+
 struct StartOptions {
   bool detach = false;  // return once it is up, or is known not to come up; what happens later goes to Paths::own_log()
   std::string hint;     // a line for the person who started it

@@ -1,6 +1,10 @@
 #include "cli/service_setup.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <filesystem>
 
 #include "base/check.h"
@@ -18,6 +22,13 @@ std::unexpected<Complaint> about(const std::string& option, const Complaint& com
 }
 
 }  // namespace
+
+Result<std::string> this_program() {
+  std::array<char, 4096> path;
+  const ssize_t size = ::readlink("/proc/self/exe", path.data(), path.size());
+  if (size <= 0) return failure(os_error(errno, "find out where this program is"));
+  return std::string(path.data(), static_cast<std::size_t>(size));
+}
 
 std::string service_name_of(const std::string& folder) {
   std::string name;
@@ -37,6 +48,8 @@ std::string service_name_of(const std::string& folder) {
 
 Result<std::string> find_command(const config::Config& config, const std::string& folder) {
   supervise::Command command{.argv = config.replicas.command, .directory = folder};
+  if (const auto& directory = config.replicas.directory)
+    command.directory = directory->starts_with('/') ? *directory : folder + "/" + *directory;
   for (const auto& [name, value] : config.replicas.env) {
     if (const auto* text = std::get_if<std::string>(&value)) command.environment.emplace_back(name, *text);
   }

@@ -21,6 +21,9 @@ Answered<Prepared> prepare(config::Config config, app::Paths paths);
 // The file a replica's command would execute. Errors say what to do.
 Result<std::string> find_command(const config::Config& config, const std::string& folder);
 
+// Where this program is, absolute, as of now: what `nines upgrade` and a unit name.
+Result<std::string> this_program();
+
 // The folder's name made a valid service name: "My AI_api" -> "my-ai-api".
 std::string service_name_of(const std::string& folder);
 

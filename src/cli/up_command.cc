@@ -6,6 +6,7 @@
 namespace nines::cli {
 
 int perform(const GlobalOptions& global, const UpOptions& options) {
+  if (!options.detach) keep_signals_for_anchor();
   auto config = config::load(global.config);
   if (!config) {
     std::fputs(describe_problems(config.error(), global.config).c_str(), stderr);

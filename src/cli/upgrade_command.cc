@@ -1,13 +1,10 @@
-#include <unistd.h>
-
-#include <array>
 #include <boost/json.hpp>
-#include <cerrno>
 #include <cstdio>
 
 #include "base/version.h"
 #include "cli/commands.h"
 #include "cli/service_runner.h"
+#include "cli/service_setup.h"
 #include "cli/target.h"
 #include "net/epoll_loop.h"
 
@@ -15,13 +12,6 @@ namespace nines::cli {
 namespace {
 
 constexpr Duration kBetweenLooks = 20ms;
-
-Result<std::string> this_program() {
-  std::array<char, 4096> path;
-  const ssize_t size = ::readlink("/proc/self/exe", path.data(), path.size());
-  if (size <= 0) return failure(os_error(errno, "find out where this program is"));
-  return std::string(path.data(), static_cast<std::size_t>(size));
-}
 
 std::string body_of(const std::string& program) {
   return boost::json::serialize(boost::json::object{{"program", program}});

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "config/document.h"
+#include "config/launch.h"
 #include "config/protection.h"
 #include "config/reader.h"
 #include "config/replicas.h"

@@ -43,6 +43,9 @@ struct Health {
   int rise = 2;             // successes in a row to become ready: one may be luck
   int fall = 3;             // failures in a row to leave rotation: two may be noise
   Duration startup = 600s;  // to the first success: loading a big model takes minutes, a hung load must still end
+  // Down for so long without a byte: started again, if others can be spared it. nullopt: never. As long as a canary's
+  // `stall`, since a busy server is not dead.
+  std::optional<Duration> restart_after = 30s;
 
   static constexpr std::string_view kDefaultPath = "/health";
   bool operator==(const Health&) const = default;
@@ -68,7 +71,8 @@ struct Canary {
   };
   std::optional<Expect> expect;
   Duration timeout = 10s;
-  Duration stall = 30s;  // silence, with requests outstanding, before it is sent: longer than most prompts take
+  Duration stall = 30s;      // silence, with requests outstanding, before it is sent: longer than most prompts take
+  bool before_ready = true;  // a new process gets no requests before it has passed
 
   static constexpr std::string_view kJson = "application/json";
   static constexpr std::string_view kText = "text/plain; charset=utf-8";
@@ -102,22 +106,72 @@ struct Container {
   bool operator==(const Container&) const = default;
 };
 
-// Exactly one of `command`, `container` and `endpoints` is there.
-struct Replicas {
-  int count = 1;  // of `endpoints`: how many they are
+// What a process may use. nullopt: as nines itself.
+struct ProcessLimits {
+  std::optional<std::uint64_t> files;      // open at a time: RLIMIT_NOFILE
+  std::optional<std::uint64_t> processes;  // of its user: RLIMIT_NPROC
+  std::optional<std::uint64_t> core;       // bytes of a core dump: RLIMIT_CORE
+  std::optional<std::uint64_t> memory;     // bytes, all its processes together; by a cgroup where there are any
+  std::optional<int> cpu_weight;           // beside other groups, when CPUs are short: 100 is plain. Only by a cgroup
+  bool operator==(const ProcessLimits&) const = default;
+};
+
+// What a process of a replica is started from, and all that a deploy changes.
+struct Launch {
   // argv of one replica, without a shell; either "{port}" or "{socket}" occurs in it.
   std::vector<std::string> command;
-  std::optional<Container> container;
-  std::vector<Endpoint> endpoints;  // no address twice
+  std::optional<Container> container;           // in place of a command; then directory, user, umask and limits are not
+  std::map<std::string, EnvironmentValue> env;  // added to what nines itself was started with
+  std::vector<std::string> env_file;            // files of NAME=VALUE lines, read at each start; `env` wins over them
+  std::optional<std::string> directory;         // nullopt: the configuration's folder
+  std::optional<std::string> user;              // a name or a number, and perhaps a group: "api", "1000:1000"
+  std::optional<int> umask;
+  ProcessLimits limits;
+  std::vector<std::string> files;  // what the server cannot start without: model files, or folders of them
   // What one runs, as messages name it: the command's program, or the image; empty for endpoints.
   std::string program() const;
   // It listens on a Unix socket: "{socket}" occurs.
   bool by_socket() const;
+  bool operator==(const Launch&) const = default;
+};
+
+// What follows the end of a process that nobody ordered.
+enum class Restart : std::uint8_t {
+  kUnlessStopped,  // another start; what a person stopped stays so, over restarts of nines and of the machine
+  kAlways,         // the same, but what a person stopped is started when nines is
+  kOnFailure,      // exit status 0 is an end
+  kNever,
+};
+
+// Something that must answer before the first replica is started.
+struct Need {
+  Address at;
+  std::optional<std::string> path;  // asked with GET, and answered with 200 to 399; nullopt: a TCP connect
+  // "127.0.0.1:5432", "http://127.0.0.1:9000/health"
+  std::string text() const;
+  bool operator==(const Need&) const = default;
+};
+
+struct Deploy {
+  int surge = 1;        // replicas started beside those there are; 0: each takes the place of one
+  Duration bake = 10s;  // how long the new ones are compared with the old ones, at 5 % and at 50 %
+  // Worse than this it is rolled back: a share of errors so much above the old one's, and a latency (p50, p95) so many
+  // percent of the old one's.
+  int errors_percent = 1;
+  int latency_percent = 200;
+  bool operator==(const Deploy&) const = default;
+};
+
+// Exactly one of `command`, `container` and `endpoints` is there.
+struct Replicas : Launch {
+  int count = 1;                    // of `endpoints`: how many they are
+  std::vector<Endpoint> endpoints;  // no address twice
   Health health;
   std::optional<Canary> canary;
-  std::map<std::string, EnvironmentValue> env;  // added to what nines itself was started with
   Stop stop;
-  std::vector<std::string> files;  // what the server cannot start without: model files, or folders of them
+  Restart restart = Restart::kUnlessStopped;
+  std::vector<Need> needs;
+  Deploy deploy;
   bool operator==(const Replicas&) const = default;
 };
 
@@ -286,6 +340,17 @@ inline constexpr Bounds<int> kKept{1, 10'000};
 inline constexpr Bounds<Duration> kWithin{1h, 24h * 3650};
 inline constexpr std::size_t kDatabases = 64;
 inline constexpr std::size_t kModelFiles = 256;
+inline constexpr std::size_t kEnvFiles = 16;
+inline constexpr std::size_t kNeeds = 16;
+inline constexpr Bounds<Duration> kRestartAfter{1s, 24h};
+inline constexpr Bounds<std::uint64_t> kLimit{0, 1ULL << 40};
+inline constexpr Bounds<std::uint64_t> kOpenFiles{16, 1ULL << 30};
+inline constexpr Bounds<std::uint64_t> kMemory{16 * 1024 * 1024, 1ULL << 46};
+inline constexpr Bounds<int> kCpuWeight{1, 10'000};  // of cgroup v2
+inline constexpr Bounds<int> kSurge{0, 4};
+inline constexpr Bounds<Duration> kBake{0s, 24h};
+inline constexpr Bounds<int> kErrorsPercent{0, 100};
+inline constexpr Bounds<int> kLatencyPercent{100, 10'000};
 inline constexpr std::size_t kBackups = 16;
 inline constexpr std::size_t kArchiveTimes = 24;  // more often than hourly is no work for whole archives
 }  // namespace bounds

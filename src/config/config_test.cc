@@ -189,8 +189,7 @@ TEST_CASE("config: a wrong key is told where and what was meant") {
        "3:12 unknown key \"intervall\"; did you mean \"interval\"?"},
       {"nothing near: the list", replicas("zebra: 1"),
        "3:3 unknown key \"zebra\" in replicas; known here: count, command, container, endpoints, health, canary, env, "
-       "stop, "
-       "files"},
+       "env_file, directory, user, umask, limits, stop, restart, needs, deploy, files"},
       {"nothing near, at the top", kRun + "zebra: 1",
        "2:1 unknown key \"zebra\"; known here: service, objective, listen, replicas, routes, gateway, data, "
        "backups, dashboard"},

@@ -4,7 +4,7 @@
 #include <filesystem>
 
 #include "base/text.h"
-#include "config/replicas.h"
+#include "config/launch.h"
 #include "config/values.h"
 
 namespace nines::config {
@@ -91,7 +91,7 @@ void read_volumes(Section& section, std::vector<std::string>& volumes) {
 }
 
 // How the server learns its port, and nines where it is.
-void check_port(Section& section, const Container& container, const Replicas& replicas) {
+void check_port(Section& section, const Container& container, const Launch& launch) {
   if (container.network == Container::Network::kBridge) {
     if (!section.has("port"))
       section.complain(section.at(),
@@ -104,7 +104,7 @@ void check_port(Section& section, const Container& container, const Replicas& re
         {"port is for network: bridge", "remove it; with network: host every replica is told another one, as {port}"});
   const bool in_command =
       std::ranges::any_of(container.command, [](const auto& word) { return contains(word, kPort); });
-  const bool in_env = std::ranges::any_of(replicas.env, [](const auto& variable) {
+  const bool in_env = std::ranges::any_of(launch.env, [](const auto& variable) {
     const auto* const text = std::get_if<std::string>(&variable.second);
     return text != nullptr && contains(*text, kPort);
   });
@@ -114,6 +114,20 @@ void check_port(Section& section, const Container& container, const Replicas& re
   else if (!in_command && !in_env && !container.command.empty())
     section.complain(section.value("command")->at,
                      {"the command has no {port}, and env neither", "with network: host, say where the port goes"});
+}
+
+// What is about processes is the image's here, or said below container: better refused than ignored.
+void refuse_beside_container(Section& replicas) {
+  for (const Node::Entry& entry : replicas.entries()) {
+    const std::string& key = entry.key->text;
+    if (key == "limits") {
+      replicas.complain(entry.key->at,
+                        {"\"limits\" is for command, not for container", "write memory: and cpus: below container:"});
+    } else if (key == "directory" || key == "user" || key == "umask") {
+      replicas.complain(entry.key->at,
+                        {config::quoted(key) + " is for command, not for container", "say it in the image"});
+    }
+  }
 }
 
 }  // namespace
@@ -178,8 +192,8 @@ std::string write_cpus(int percent) {
   return part % 10 == 0 ? text : text + std::to_string(part % 10);
 }
 
-void read_container(Section& replicas_section, Replicas& replicas) {
-  auto section = replicas_section.section("container", kContainerKeys);
+void read_container(Section& replicas, Launch& launch) {
+  auto section = replicas.section("container", kContainerKeys);
   if (!section) return;
   Container container;
   if (!section->has("image"))
@@ -192,8 +206,9 @@ void read_container(Section& replicas_section, Replicas& replicas) {
   section->read("engine", container.engine, parse_engine);
   section->read("memory", container.memory, parse_memory);
   section->read("cpus", container.cpu_percent, parse_cpus);
-  check_port(*section, container, replicas);
-  replicas.container = std::move(container);
+  check_port(*section, container, launch);
+  refuse_beside_container(replicas);
+  launch.container = std::move(container);
 }
 
 }  // namespace nines::config

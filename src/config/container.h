@@ -10,8 +10,8 @@
 
 namespace nines::config {
 
-// REQUIRES: replicas.env was read.
-void read_container(Section& replicas_section, Replicas& replicas);
+// REQUIRES: launch.env was read.
+void read_container(Section& replicas, Launch& launch);
 
 // "my-ai:v1", "registry:5000/team/my-ai@sha256:…": what an engine takes for an image's name, roughly.
 Checked<> check_image(std::string_view name);

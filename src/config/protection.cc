@@ -32,33 +32,6 @@ bool has_path(const std::vector<std::string>& paths, const std::string& added) {
   return std::ranges::find(paths, plain(added), plain) != paths.end();
 }
 
-struct PathList {
-  std::string_view key;
-  std::string_view example;
-  std::size_t max;
-  Checked<> (*check)(std::string_view);
-};
-
-void read_paths(Section& section, const PathList& list, std::vector<std::string>& paths) {
-  const Node* const node = section.value(list.key);
-  if (node == nullptr) return;
-  const std::string what = section.dotted(list.key);
-  const std::vector<const Node*> items = Section::items_of(*node);
-  if (items.empty())
-    return section.complain(node->at, {what + " is an empty list", "name one, such as " + std::string(list.example)});
-  if (section.too_many(*node, what, items.size(), list.max)) return;
-  for (const Node* const item : items) {
-    std::string path;
-    section.read_node(*item, what, path, checked_by(list.check));
-    if (path.empty()) continue;
-    if (has_path(paths, path)) {
-      section.complain(item->at, what, {config::quoted(path) + " is named already", "remove one"});
-    } else {
-      paths.push_back(std::move(path));
-    }
-  }
-}
-
 void read_times(Section& backup, std::vector<TimeOfDay>& times) {
   const Node* const node = backup.value("archive");
   if (node == nullptr) return;
@@ -118,6 +91,26 @@ void read_backup(Section& backup, std::vector<Backup>& backups) {
 }
 
 }  // namespace
+
+void read_paths(Section& section, const PathList& list, std::vector<std::string>& paths) {
+  const Node* const node = section.value(list.key);
+  if (node == nullptr) return;
+  const std::string what = section.dotted(list.key);
+  const std::vector<const Node*> items = Section::items_of(*node);
+  if (items.empty())
+    return section.complain(node->at, {what + " is an empty list", "name one, such as " + std::string(list.example)});
+  if (section.too_many(*node, what, items.size(), list.max)) return;
+  for (const Node* const item : items) {
+    std::string path;
+    section.read_node(*item, what, path, checked_by(list.check));
+    if (path.empty()) continue;
+    if (has_path(paths, path)) {
+      section.complain(item->at, what, {config::quoted(path) + " is named already", "remove one"});
+    } else {
+      paths.push_back(std::move(path));
+    }
+  }
+}
 
 void read_data(Section& file, Data& data) {
   auto section = file.section("data", kDataKeys);

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "config/container.h"
 #include "config/json_text.h"
+#include "config/launch.h"
 #include "config/protection.h"
 #include "config/values.h"
 
@@ -21,7 +21,15 @@ constexpr Key kReplicasKeys[] = {{"count"},
                                  {"health"},
                                  {"canary"},
                                  {"env"},
+                                 {"env_file"},
+                                 {"directory"},
+                                 {"user"},
+                                 {"umask"},
+                                 {"limits"},
                                  {"stop"},
+                                 {"restart"},
+                                 {"needs"},
+                                 {"deploy"},
                                  {"files"},
                                  elsewhere("image", "indent it below container:"),
                                  elsewhere("port", "indent it below container:"),
@@ -33,7 +41,7 @@ constexpr Key kReplicasKeys[] = {{"count"},
                                  elsewhere("path", kInHealth),
                                  elsewhere("interval", kInHealth),
                                  elsewhere("timeout", kInHealth)};
-constexpr Key kHealthKeys[] = {{"path"}, {"interval"}, {"timeout"}, {"rise"}, {"fall"}, {"startup"}};
+constexpr Key kHealthKeys[] = {{"path"}, {"interval"}, {"timeout"}, {"rise"}, {"fall"}, {"startup"}, {"restart_after"}};
 constexpr Key kCanaryKeys[] = {{"post"},
                                {"get"},
                                {"json"},
@@ -42,60 +50,13 @@ constexpr Key kCanaryKeys[] = {{"post"},
                                {"expect"},
                                {"timeout"},
                                {"stall"},
+                               {"before_ready"},
                                elsewhere("pointer", "indent it below expect:"),
                                elsewhere("equals", "indent it below expect:")};
 constexpr Key kExpectKeys[] = {{"pointer"}, {"equals"}};
 constexpr Key kEndpointKeys[] = {{"address"}, {"weight"}, {"tier"}};
 constexpr Key kStopKeys[] = {{"drain"}, {"grace"}};
-
-// `[server, --port, {port}]` without quotes is the mistake everybody makes once: YAML reads {port} as a mapping.
-bool is_unquoted_placeholder(const Node& node) {
-  return node.kind == Node::Kind::kMap && node.entries.size() == 1 && node.entries[0].value->kind == Node::Kind::kNull;
-}
-
-}  // namespace
-
-void read_words(Section& replicas, std::string_view key, std::vector<std::string>& command,
-                Checked<> (*check)(const std::vector<std::string>&)) {
-  const Node* const node = replicas.value(key);
-  if (node == nullptr) return;
-  const std::string what = replicas.dotted(key);
-  std::vector<std::string> words;
-  std::size_t failures = 0;
-  const auto check_one = [&](const Node& at, std::string_view word) {
-    if (auto checked = check_text(word); !checked) ++failures, replicas.complain(at.at, what, checked.error());
-  };
-  if (node->kind == Node::Kind::kScalar) {
-    auto split = split_words(node->text);
-    if (!split) return replicas.complain(node->at, what, split.error());
-    words = *std::move(split);
-    for (const std::string& word : words) check_one(*node, word);
-  } else if (node->kind == Node::Kind::kSequence) {
-    for (const Node* const item : node->items) {
-      if (is_unquoted_placeholder(*item)) {
-        const std::string name = "{" + item->entries[0].key->text + "}";
-        ++failures;
-        replicas.complain(item->at, what,
-                          {quoted(name) + " without quotes is a mapping in YAML", "write " + quoted(name)});
-        continue;
-      }
-      if (item->kind != Node::Kind::kScalar) {
-        ++failures;
-        replicas.expected(*item, "an argument of " + what, "text; quote it if it contains {, [, : or #");
-        continue;
-      }
-      check_one(*item, item->text);
-      words.push_back(item->text);
-    }
-  } else {
-    return replicas.expected(*node, what, std::string("a list or one string, such as ") + std::string(kCommandExample));
-  }
-  if (failures > 0) return;  // what is left may well lack {port}, and that would be news about our reading only
-  if (auto checked = check(words); !checked) return replicas.complain(node->at, what, checked.error());
-  command = std::move(words);
-}
-
-namespace {
+constexpr Key kDeployKeys[] = {{"surge"}, {"bake"}, {"errors"}, {"latency"}};
 
 void read_health(Section& replicas, Health& health) {
   auto section = replicas.section("health", kHealthKeys);
@@ -114,26 +75,36 @@ void read_health(Section& replicas, Health& health) {
   section->read("rise", health.rise, bounds::kRiseFall);
   section->read("fall", health.fall, bounds::kRiseFall);
   section->read("startup", health.startup, bounds::kStartup);
+  section->read("restart_after", health.restart_after, [](std::string_view text) -> Checked<std::optional<Duration>> {
+    if (text == "never") return std::nullopt;
+    const auto after = parse_duration(text);
+    if (!after) return std::unexpected(after.error());
+    const auto [min, max] = bounds::kRestartAfter;
+    if (*after < min || *after > max)
+      return wrong(quoted(text) + " is out of bounds",
+                   "write a duration from " + write_duration(min) + " to " + write_duration(max) + ", or never");
+    return *after;
+  });
 }
 
-void read_environment(Section& replicas, std::map<std::string, EnvironmentValue>& env) {
-  const Node* const node = replicas.value("env");
-  if (node == nullptr) return;
-  auto section = replicas.section("env", {});
-  if (!section || section->too_many(*node, section->name(), section->entries().size(), bounds::kVariables)) return;
-  for (const Node::Entry& entry : section->entries()) {
-    const std::string& name = entry.key->text;
-    if (auto checked = check_variable_name(name); !checked) {
-      section->complain(entry.key->at, section->name(), checked.error());
-    } else if (entry.value->kind == Node::Kind::kNull) {
-      section->complain(entry.key->at,
-                        {section->dotted(name) + " has no value", "write \"\" for an empty one, or remove the key"});
-    } else {
-      EnvironmentValue value;
-      section->read_node(*entry.value, section->dotted(name), value, parse_environment_value);
-      env.emplace(name, std::move(value));
-    }
-  }
+Checked<Restart> parse_restart(std::string_view text) {
+  if (text == "unless-stopped") return Restart::kUnlessStopped;
+  if (text == "always") return Restart::kAlways;
+  if (text == "on-failure") return Restart::kOnFailure;
+  if (text == "never") return Restart::kNever;
+  return wrong(quoted(text) + " is none of unless-stopped, always, on-failure, never",
+               "say what follows the end of a process: unless-stopped starts another one, unless a person stopped it");
+}
+
+void read_deploy(Section& replicas, Deploy& deploy) {
+  auto section = replicas.section("deploy", kDeployKeys);
+  if (!section) return;
+  section->read("surge", deploy.surge, bounds::kSurge);
+  section->read("bake", deploy.bake, bounds::kBake);
+  section->read("errors", deploy.errors_percent,
+                [](std::string_view text) { return parse_percent(text, bounds::kErrorsPercent); });
+  section->read("latency", deploy.latency_percent,
+                [](std::string_view text) { return parse_percent(text, bounds::kLatencyPercent); });
 }
 
 void read_json(Section& section, const Node& node, std::string& text) {
@@ -183,6 +154,7 @@ void read_canary(Section& replicas, std::optional<Canary>& field) {
   read_expectation(*section, canary.expect);
   section->read("timeout", canary.timeout, bounds::kCanaryTimeout);
   section->read("stall", canary.stall, bounds::kStall);
+  section->read("before_ready", canary.before_ready, parse_truth);
   field = std::move(canary);
 }
 
@@ -238,7 +210,10 @@ void read_endpoints(Section& replicas, const std::vector<Address>& listen, std::
 void refuse_beside_endpoints(Section& replicas) {
   for (const Node::Entry& entry : replicas.entries()) {
     const std::string& key = entry.key->text;
-    if (key != "count" && key != "env" && key != "stop" && key != "files") continue;
+    constexpr std::string_view kOfServers[] = {"endpoints", "health", "canary"};
+    if (std::ranges::find(kOfServers, key) != std::end(kOfServers) || key == "command" || key == "container") continue;
+    if (std::ranges::find(kReplicasKeys, key, &Key::name) == std::end(kReplicasKeys)) continue;
+    if (std::ranges::find(kReplicasKeys, key, &Key::name)->is != Key::Is::kRead) continue;
     replicas.complain(entry.key->at,
                       {quoted(key) + " is for servers that nines starts, not for endpoints", "remove the key"});
   }
@@ -274,7 +249,7 @@ void read_replicas(Section& file, const std::vector<Address>& listen, Replicas& 
   }
   check_kind(*section);
   section->read("count", replicas.count, bounds::kCount);
-  read_words(*section, "command", replicas.command, check_command);
+  read_launch(*section, replicas);
   read_endpoints(*section, listen, replicas.endpoints);
   if (section->has("endpoints")) {
     refuse_beside_endpoints(*section);
@@ -282,12 +257,17 @@ void read_replicas(Section& file, const std::vector<Address>& listen, Replicas& 
   }
   read_health(*section, replicas.health);
   read_canary(*section, replicas.canary);
-  read_environment(*section, replicas.env);
-  read_container(*section, replicas);
   if (auto stop = section->section("stop", kStopKeys)) {
     stop->read("drain", replicas.stop.drain, bounds::kStop);
     stop->read("grace", replicas.stop.grace, bounds::kStop);
   }
+  if (replicas.user && replicas.by_socket())
+    section->complain(section->value("user")->at,
+                      {"another user than nines cannot listen on {socket}, which is in a folder of nines' own",
+                       "use {port} in the command"});
+  section->read("restart", replicas.restart, parse_restart);
+  read_needs(*section, replicas.needs);
+  read_deploy(*section, replicas.deploy);
   read_model_files(*section, replicas.files);
 }
 

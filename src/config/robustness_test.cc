@@ -267,8 +267,13 @@ void add_container(Random& random, Config& config) {
     container.memory = bounds::kContainerMemory.min +
                        random.next() % (bounds::kContainerMemory.max - bounds::kContainerMemory.min + 1);
   if (random.below(2) == 0) container.cpu_percent = any(random, bounds::kCpuPercent);
-  config.replicas.command.clear();
-  config.replicas.container = std::move(container);
+  Replicas& replicas = config.replicas;
+  replicas.command.clear();
+  replicas.directory.reset();
+  replicas.user.reset();
+  replicas.umask.reset();
+  replicas.limits = {};
+  replicas.container = std::move(container);
 }
 
 Gateway any_gateway(Random& random) {

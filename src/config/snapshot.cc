@@ -39,6 +39,7 @@ void write(std::string& out, const Health& health) {
   out += "    rise: " + std::to_string(health.rise) + "\n";
   out += "    fall: " + std::to_string(health.fall) + "\n";
   out += "    startup: " + write_duration(health.startup) + "\n";
+  out += "    restart_after: " + (health.restart_after ? write_duration(*health.restart_after) : "never") + "\n";
 }
 
 std::string_view text_of(AccessLog log) {
@@ -62,6 +63,7 @@ void write(std::string& out, const Canary& canary) {
   }
   out += "    timeout: " + write_duration(canary.timeout) + "\n";
   out += "    stall: " + write_duration(canary.stall) + "\n";
+  out += std::string("    before_ready: ") + (canary.before_ready ? "true" : "false") + "\n";
 }
 
 void write(std::string& out, const Endpoint& endpoint) {
@@ -134,22 +136,65 @@ void write(std::string& out, const Container& container) {
   if (container.cpu_percent > 0) out += "    cpus: " + in_quotes(write_cpus(container.cpu_percent)) + "\n";
 }
 
+std::string_view text_of(Restart restart) {
+  switch (restart) {
+    case Restart::kUnlessStopped: return "unless-stopped";
+    case Restart::kAlways: return "always";
+    case Restart::kOnFailure: return "on-failure";
+    case Restart::kNever: return "never";
+  }
+  return "unless-stopped";
+}
+
+void write_list(std::string& out, const char* key, const std::vector<std::string>& items) {
+  if (!items.empty()) out += "  " + std::string(key) + ":\n";
+  for (const std::string& item : items) out += "    - " + in_quotes(item) + "\n";
+}
+
+std::string octal(int mask) {
+  std::string digits;
+  for (int shift = 6; shift >= 0; shift -= 3) digits += static_cast<char>('0' + (mask >> shift & 7));
+  return digits;
+}
+
+void write(std::string& out, const ProcessLimits& limits) {
+  if (limits == ProcessLimits()) return;
+  out += "  limits:\n";
+  if (limits.files) out += "    files: " + std::to_string(*limits.files) + "\n";
+  if (limits.processes) out += "    processes: " + std::to_string(*limits.processes) + "\n";
+  if (limits.core) out += "    core: " + write_size(*limits.core) + "\n";
+  if (limits.memory) out += "    memory: " + write_size(*limits.memory) + "\n";
+  if (limits.cpu_weight) out += "    cpu_weight: " + std::to_string(*limits.cpu_weight) + "\n";
+}
+
+void write(std::string& out, const Launch& launch) {
+  if (launch.container) write(out, *launch.container);
+  write_list(out, "command", launch.command);
+  if (!launch.env.empty()) out += "  env:\n";
+  for (const auto& [name, value] : launch.env)
+    out += "    " + in_quotes(name) + ": " + in_quotes(text_of(value)) + "\n";
+  write_list(out, "env_file", launch.env_file);
+  if (launch.directory) out += "  directory: " + in_quotes(*launch.directory) + "\n";
+  if (launch.user) out += "  user: " + in_quotes(*launch.user) + "\n";
+  if (launch.umask) out += "  umask: " + in_quotes(octal(*launch.umask)) + "\n";
+  write(out, launch.limits);
+  write_list(out, "files", launch.files);
+}
+
 void write_processes(std::string& out, const Replicas& replicas) {
   out += "  count: " + std::to_string(replicas.count) + "\n";
-  if (replicas.container) {
-    write(out, *replicas.container);
-  } else {
-    out += "  command:\n";
-    for (const std::string& argument : replicas.command) out += "    - " + in_quotes(argument) + "\n";
-  }
-  if (!replicas.env.empty()) out += "  env:\n";
-  for (const auto& [name, value] : replicas.env)
-    out += "    " + in_quotes(name) + ": " + in_quotes(text_of(value)) + "\n";
+  write(out, static_cast<const Launch&>(replicas));
   out += "  stop:\n";
   out += "    drain: " + write_duration(replicas.stop.drain) + "\n";
   out += "    grace: " + write_duration(replicas.stop.grace) + "\n";
-  if (!replicas.files.empty()) out += "  files:\n";
-  for (const std::string& file : replicas.files) out += "    - " + in_quotes(file) + "\n";
+  out += "  restart: " + std::string(text_of(replicas.restart)) + "\n";
+  if (!replicas.needs.empty()) out += "  needs:\n";
+  for (const Need& need : replicas.needs) out += "    - " + in_quotes(need.text()) + "\n";
+  out += "  deploy:\n";
+  out += "    surge: " + std::to_string(replicas.deploy.surge) + "\n";
+  out += "    bake: " + write_duration(replicas.deploy.bake) + "\n";
+  out += "    errors: " + std::to_string(replicas.deploy.errors_percent) + "%\n";
+  out += "    latency: " + std::to_string(replicas.deploy.latency_percent) + "%\n";
 }
 
 void write(std::string& out, const Replicas& replicas) {

@@ -126,6 +126,7 @@ Task<void> HealthChecker::check(Shared subject) {
       if (!subject->hung) subject->unwell = answer.error().text();
     }
     update(*subject);
+    if (answer) look(subject);  // its canary need not wait for the next look
     if (answer && !canary_down) {
       ejections_.on_proof(subject->slot, subject->route.incarnation,
                           settings_.health_path ? Proof::kHealthy : Proof::kConnects);
@@ -203,6 +204,7 @@ void HealthChecker::update(Subject& subject) {
   // Requests that it has are not being worked on: they may be taken away. One that answers wrongly does work; where no
   // other is left it is better than nobody, and what is wrong may be what is expected of it.
   verdict.hung = verdict.health == Health::kDown && (subject.hung || (canary_down && !subject.canary_wrong)) ? 1 : 0;
+  verdict.wrong = canary_down && subject.canary_wrong ? 1 : 0;
   std::string reason;
   if (canary_down) {
     reason = std::string(kCanaryReason) + subject.canary_failed;

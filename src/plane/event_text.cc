@@ -73,6 +73,14 @@ std::string_view subject_of(const Event& event, std::string_view replica) {
     case EventKind::kRestored:
     case EventKind::kUpgraded:
     case EventKind::kEventsLost: return "service";
+    case EventKind::kWaitsFor:
+    case EventKind::kNeedsMet: return "service";
+    case EventKind::kDeployBegan:
+    case EventKind::kDeployMoved:
+    case EventKind::kDeployDone:
+    case EventKind::kDeployUndone: return "deploy";
+    case EventKind::kFileDamaged:
+    case EventKind::kFilePutBack: return "file";
     case EventKind::kAdopted: return replica.empty() ? event.text : replica;
     default: return replica;
   }
@@ -123,6 +131,17 @@ std::string words_of(const Event& event) {
     case EventKind::kWeightWished:
       if (event.a < 0) return with_reason("is to get the configured share of the requests", reason);
       return with_reason("is to get " + std::to_string(event.a) + " % of a plain replica's requests", reason);
+    case EventKind::kWaitsFor: return with_reason("waits for what it needs", reason);
+    case EventKind::kNeedsMet: return with_duration("has what it needs", event.a);
+    case EventKind::kOutOfMemory: return with_reason("lost a process for lack of memory", reason);
+    case EventKind::kGivenUp: return with_reason("is given up", reason);
+    case EventKind::kDeployBegan: return with_reason("of release " + std::to_string(event.a) + " begins", reason);
+    case EventKind::kDeployMoved: return with_reason("of release " + std::to_string(event.a), reason);
+    case EventKind::kDeployDone: return with_reason("of release " + std::to_string(event.a) + " is done", reason);
+    case EventKind::kDeployUndone:
+      return with_reason("of release " + std::to_string(event.a) + " is rolled back", reason);
+    case EventKind::kFileDamaged: return with_reason("is damaged", reason);
+    case EventKind::kFilePutBack: return with_duration(with_reason("was put back", reason), event.a);
     case EventKind::kReaped: return "was reaped";
   }
   return with_reason("event " + std::to_string(static_cast<int>(event.kind)), reason);
@@ -151,7 +170,15 @@ Mood mood_of(const Event& event) {
     case EventKind::kEventsLost:
     case EventKind::kHung:
     case EventKind::kCanaryFailed:
+    case EventKind::kOutOfMemory:
+    case EventKind::kGivenUp:
+    case EventKind::kDeployUndone:
+    case EventKind::kFileDamaged:
     case EventKind::kPanicBegan: return Mood::kBad;
+    case EventKind::kWaitsFor: return Mood::kWarning;
+    case EventKind::kNeedsMet:
+    case EventKind::kDeployDone:
+    case EventKind::kFilePutBack:
     case EventKind::kAdopted:
     case EventKind::kRestored:
     case EventKind::kUpgraded:

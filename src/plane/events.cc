@@ -45,6 +45,16 @@ std::string_view name_of(EventKind kind) {
     case EventKind::kDrainWished: return "drain_wished";
     case EventKind::kUndrainWished: return "undrain_wished";
     case EventKind::kWeightWished: return "weight_wished";
+    case EventKind::kWaitsFor: return "waits_for";
+    case EventKind::kNeedsMet: return "needs_met";
+    case EventKind::kOutOfMemory: return "out_of_memory";
+    case EventKind::kGivenUp: return "given_up";
+    case EventKind::kDeployBegan: return "deploy_began";
+    case EventKind::kDeployMoved: return "deploy_moved";
+    case EventKind::kDeployDone: return "deploy_done";
+    case EventKind::kDeployUndone: return "deploy_undone";
+    case EventKind::kFileDamaged: return "file_damaged";
+    case EventKind::kFilePutBack: return "file_put_back";
     case EventKind::kReaped: return "reaped";
   }
   return "unknown";

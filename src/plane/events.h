@@ -14,6 +14,9 @@
 
 namespace nines::plane {
 
+// What the end of a replica's process was.
+enum class ExitIs : std::int64_t { kOrdered = 0, kCrash = 1, kOutOfMemory = 2, kGivenUp = 3 };
+
 enum class EventKind : std::uint16_t {
   kServiceStarted = 1,  // by the supervisor; text: service
   kServiceStopping,     // text: who wished it
@@ -22,7 +25,7 @@ enum class EventKind : std::uint16_t {
   kListening,           // its listening socket was proven to be its own; a: port, or text: path
   kReady,               // it answers, and is routed; a: ns from spawn to ready, b: port
   kUnready,             // alive, but its health check fails; text: why; a: 1 it never was
-  kExited,              // a: exit status or signal, b: 1 crashed, 0 ordered; text: how it ended
+  kExited,              // a: exit status or signal, b: an ExitIs; text: how it ended
   kUnrouted,            // the gateway no longer sends to it; a: requests that it still has to finish
   kDraining,            // no new requests, at a person's or a deploy's wish
   kTerminated,          // SIGTERM sent
@@ -54,6 +57,16 @@ enum class EventKind : std::uint16_t {
   kDrainWished,   // text: by whom
   kUndrainWished,  // text: by whom
   kWeightWished,   // text: by whom; a: percent of what a plain replica gets, -1 the configured one
+  kWaitsFor,       // nothing is started before it answers; text: what, and what it said
+  kNeedsMet,       // what was waited for answers; a: ns that it took
+  kOutOfMemory,    // a process of it was killed for its memory limit, and not the first one; text: the limit
+  kGivenUp,        // alive, but it has not answered for too long: it is ended; text: what was seen
+  kDeployBegan,    // a: the release; text: what changed, and by whom
+  kDeployMoved,    // a: the release; text: how far it has come
+  kDeployDone,     // a: the release; text: how
+  kDeployUndone,   // a: the release that is given up; text: why
+  kFileDamaged,    // text: which guarded file, and what is wrong with it
+  kFilePutBack,    // text: which; a: ns from noticing to its place
   // Between the anchor and the supervisor only, never in the log:
   kReaped = 1000,  // incarnation: start time of the process; a: si_code, b: si_status of waitid(2)
 };

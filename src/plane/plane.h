@@ -25,11 +25,11 @@ namespace nines::plane {
 inline constexpr std::uint64_t kMagic = 0x656e616c702d3939;  // "99-plane"
 #ifdef NINES_OTHER_LAYOUT
 // The test suite builds a second program with it, to see one layout replace another under load.
-inline constexpr std::uint32_t kLayout = 1003;
+inline constexpr std::uint32_t kLayout = 1004;
 inline constexpr std::size_t kReplicasMax = 80;
 #else
-inline constexpr std::uint32_t kLayout = 3;
-inline constexpr std::size_t kReplicasMax = 64;
+inline constexpr std::uint32_t kLayout = 4;
+inline constexpr std::size_t kReplicasMax = 68;  // 64 of a service, and those that a deploy starts beside them
 #endif
 
 // What the gateway is to do with a replica.
@@ -58,7 +58,8 @@ struct Route {
   std::uint16_t weight = 100;  // percent of what a plain replica gets; 0: nothing new
   std::uint8_t tier = 0;       // it gets requests while no replica of a lower tier can take them
   char host[46] = "";          // IP address of one that runs elsewhere; empty: here, on loopback
-  std::uint8_t unused[7] = {};
+  std::uint8_t unused[3] = {};
+  std::uint32_t release = 0;  // what its process, or without one the next, is started from. 0: not known
   char name[72] = "";
   char socket[104] = "";  // path of a Unix socket
 #ifdef NINES_OTHER_LAYOUT
@@ -81,8 +82,8 @@ struct Verdict {
   Health health = Health::kUnknown;
   EjectionCause cause = EjectionCause::kNone;  // of the last ejection
   std::uint8_t hung = 0;                       // 1: down because requests got no byte and a fresh probe failed
-  std::uint8_t unused = 0;
-  char reason[96] = "";  // the last failed check, when it is not up
+  std::uint8_t wrong = 0;                      // 1: not up since it answers its canary wrongly
+  char reason[96] = "";                        // the last failed check, when it is not up
 };
 
 // Gauges exist twice: while one gateway replaces another, both run, and each keeps its own (epoch modulo 2), which it
@@ -204,6 +205,7 @@ struct Header {
   std::atomic<std::uint32_t> exit_status = 0;
   std::atomic<std::uint32_t> panic = 0;  // by the gateway: 1 while it ignores ejections
   std::uint32_t unused = 0;
+  std::atomic<std::int64_t> heartbeat_ns = 0;  // by the supervisor: when its loop last turned; app/vigil.h
   char successor[512] = "";
 #ifdef NINES_OTHER_LAYOUT
   std::uint64_t more[5] = {};

@@ -33,6 +33,8 @@ Verdict Fleet::verdict(int not_stopped) const {
   if (stopping_) return not_stopped == 0 ? Verdict{Outcome::kDone, Reason::kNone, 0} : Verdict{};
   if (ever_ready_) return {};
   if (cannot_execute_) return {Outcome::kGaveUp, Reason::kCannotExecute, 2};
+  // By their restart policy nobody will try again.
+  if (not_stopped == 0) return {Outcome::kGaveUp, Reason::kCrashAtStart, 1};
   if (quick_exits_ >= limits_.quick_exits_max) return {Outcome::kGaveUp, Reason::kCrashAtStart, 1};
   // Five free ports in a row, all taken: the command does not listen where it is told to.
   if (port_clashes_ >= limits_.quick_exits_max) return {Outcome::kGaveUp, Reason::kPortInUse, 1};

@@ -49,7 +49,7 @@ class Fleet {
   void on_ready();
   void stop();  // a person ends the service
 
-  // `not_stopped`: how many replicas are not in State::kStopped.
+  // `not_stopped`: how many replicas are not in State::kStopped, or are there because a person wants them so.
   Verdict verdict(int not_stopped) const;
 
   // k of "restart one for its health only while k others are ready", and of `up --detach` returning 0.

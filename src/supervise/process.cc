@@ -1,9 +1,12 @@
 #include "supervise/process.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/close_range.h>
 #include <linux/sched.h>
+#include <pwd.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,6 +17,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "base/text.h"
 #include "supervise/procfs.h"
 
 namespace nines::supervise {
@@ -21,7 +25,7 @@ namespace {
 
 int pidfd_open(pid_t pid) { return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)); }
 
-enum class Step : int { kSession, kDirectory, kDescriptors, kExec };
+enum class Step : int { kSession, kCgroup, kLimits, kUser, kDirectory, kDescriptors, kExec };
 
 struct StartFailure {
   Step step;
@@ -33,6 +37,10 @@ struct Plan {
   std::string program;
   std::string directory;
   std::string oom_score_adj;
+  std::vector<Command::Limit> limits;
+  std::vector<Fd> doors;
+  std::optional<Command::Identity> identity;
+  std::optional<mode_t> umask;
   std::vector<std::string> strings;  // environment; argv points into the Command
   std::vector<char*> argv, envp;
   // Copies of every descriptor the child keeps, above all the numbers it will have, so that putting one in
@@ -61,7 +69,8 @@ std::vector<std::string> environment_for(const Command& command) {
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
     const std::string_view line(*entry);
     const auto name = line.substr(0, line.find('='));
-    if (std::ranges::none_of(ours, [&](const auto& pair) { return pair.first == name; })) all.emplace_back(line);
+    const bool replaced = std::ranges::any_of(ours, [&](const auto& pair) { return pair.first == name; });
+    if (!replaced && std::ranges::find(kOwnVariables, name) == kOwnVariables.end()) all.emplace_back(line);
   }
   for (const auto& [name, value] : ours) all.push_back(name + "=" + value);
   return all;
@@ -95,6 +104,13 @@ Result<> fill(Plan& plan, const Command& command, Fd report) {
   plan.program = std::move(*program);
   plan.directory = command.directory;
   if (command.oom_score_adj) plan.oom_score_adj = std::to_string(*command.oom_score_adj);
+  plan.limits = command.limits;
+  plan.identity = command.identity;
+  plan.umask = command.umask;
+  for (const std::string& door : command.doors) {
+    plan.doors.emplace_back(::open(door.c_str(), O_WRONLY | O_CLOEXEC));
+    if (!plan.doors.back()) return failure(os_error(errno, "open " + door));
+  }
   plan.strings = environment_for(command);
   for (std::string& entry : plan.strings) plan.envp.push_back(entry.data());
   plan.envp.push_back(nullptr);
@@ -133,13 +149,28 @@ void close_the_rest_on_exec() {
     ::fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
+// The raw system calls: libc's would have every thread of the process change, and this one has only us.
+bool take_identity(const Command::Identity& identity) {
+  return ::syscall(SYS_setgroups, identity.groups.size(), identity.groups.data()) == 0 &&
+         ::syscall(SYS_setresgid, identity.group, identity.group, identity.group) == 0 &&
+         ::syscall(SYS_setresuid, identity.user, identity.user, identity.user) == 0;
+}
+
 [[noreturn]] void become(const Plan& plan) {
   if (::setsid() < 0) give_up(plan, Step::kSession);
+  for (const Fd& door : plan.doors)
+    if (::write(door.get(), "0", 1) != 1) give_up(plan, Step::kCgroup);
   if (!plan.oom_score_adj.empty()) {
     const int file = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
     // May fail in a container. It only weighs whom the kernel kills first.
     [[maybe_unused]] const auto written = ::write(file, plan.oom_score_adj.data(), plan.oom_score_adj.size());
   }
+  for (const auto& [resource, value] : plan.limits) {
+    const struct rlimit limit{value, value};
+    if (::setrlimit(static_cast<__rlimit_resource_t>(resource), &limit) != 0) give_up(plan, Step::kLimits);
+  }
+  if (plan.umask) ::umask(*plan.umask);
+  if (plan.identity && !take_identity(*plan.identity)) give_up(plan, Step::kUser);
   if (!plan.directory.empty() && ::chdir(plan.directory.c_str()) != 0) give_up(plan, Step::kDirectory);
   close_the_rest_on_exec();
   for (const Plan::Placed& placed : plan.descriptors)
@@ -190,6 +221,10 @@ Error start_error(const Plan& plan, const StartFailure& failed) {
   const std::string program = "`" + plan.program + "`";
   switch (failed.step) {
     case Step::kSession: return os_error(failed.error, "make a session for " + program);
+    case Step::kCgroup: return os_error(failed.error, "move " + program + " into its control group");
+    case Step::kLimits:
+      return os_error(failed.error, "set the limits of " + program + ", which only root may raise above its own");
+    case Step::kUser: return os_error(failed.error, "run " + program + " as its user, which needs nines to be root");
     case Step::kDirectory: return os_error(failed.error, "enter the working directory `" + plan.directory + "`");
     case Step::kDescriptors: return os_error(failed.error, "hand descriptors to " + program);
     case Step::kExec: break;
@@ -245,7 +280,56 @@ bool kill_session_once(pid_t session) {
   return any;
 }
 
+template <class Entry, class Look>
+bool look_up(Entry& entry, std::vector<char>& space, const Look& look) {
+  space.resize(16 * 1024);
+  Entry* found = nullptr;
+  while (look(&entry, space.data(), space.size(), &found) == ERANGE && space.size() < (1U << 20U))
+    space.resize(space.size() * 2);
+  return found != nullptr;
+}
+
 }  // namespace
+
+Result<User> find_user(const std::string& text) {
+  const auto colon = text.find(':');
+  const std::string name = text.substr(0, colon);
+  const std::string group = colon == std::string::npos ? "" : text.substr(colon + 1);
+  const auto number = [](const std::string& word) { return parse_unsigned(word); };
+  struct passwd entry{};
+  std::vector<char> space;
+  const bool known =
+      number(name) ? look_up(entry, space,
+                             [&](auto... rest) { return ::getpwuid_r(static_cast<uid_t>(*number(name)), rest...); })
+                   : look_up(entry, space, [&](auto... rest) { return ::getpwnam_r(name.c_str(), rest...); });
+  if (!known && !number(name)) return failure(Code::kNotFound, "this machine has no user " + name);
+  User user;
+  user.identity.user = known ? entry.pw_uid : static_cast<uid_t>(*number(name));
+  user.identity.group = known ? entry.pw_gid : static_cast<gid_t>(*number(name));
+  if (known) {
+    user.name = entry.pw_name;
+    user.home = entry.pw_dir;
+    int count = 64;
+    std::vector<gid_t> groups(static_cast<std::size_t>(count));
+    if (::getgrouplist(entry.pw_name, entry.pw_gid, groups.data(), &count) < 0) {
+      groups.resize(static_cast<std::size_t>(count));
+      ::getgrouplist(entry.pw_name, entry.pw_gid, groups.data(), &count);
+    }
+    groups.resize(static_cast<std::size_t>(count));
+    user.identity.groups = std::move(groups);
+  }
+  if (group.empty()) return user;
+  if (const auto gid = number(group)) {
+    user.identity.group = static_cast<gid_t>(*gid);
+    return user;
+  }
+  struct group found{};
+  std::vector<char> more;
+  if (!look_up(found, more, [&](auto... rest) { return ::getgrnam_r(group.c_str(), rest...); }))
+    return failure(Code::kNotFound, "this machine has no group " + group);
+  user.identity.group = found.gr_gid;
+  return user;
+}
 
 std::string text(const Exit& exit) {
   if (exit.kind == Exit::Kind::kUnknown) return "exit status unknown";

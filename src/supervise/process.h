@@ -13,9 +13,11 @@
 
 #include <sys/types.h>
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -35,8 +37,25 @@ struct Command {
   };
   std::vector<Inherited> inherit;
   std::optional<int> oom_score_adj;  // replicas: kReplicaOomScore. Best effort
+  struct Limit {
+    int resource;  // RLIMIT_NOFILE and the like
+    std::uint64_t value;
+  };
+  std::vector<Limit> limits;       // both soft and hard
+  std::vector<std::string> doors;  // of its control groups: Cgroup::doors()
+  struct Identity {
+    uid_t user;
+    gid_t group;
+    std::vector<gid_t> groups;
+  };
+  std::optional<Identity> identity;  // nullopt: ours
+  std::optional<mode_t> umask;       // nullopt: ours
   std::string tag;                   // NINES_TAG=<tag> in its environment, by which a later supervisor knows it
 };
+
+// What systemd gave nines for itself. spawn() takes it out of what is inherited: a replica that speaks sd_notify would
+// speak for all of nines. Command::environment may set them.
+inline constexpr std::array<std::string_view, 3> kOwnVariables = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"};
 
 // When memory runs out the kernel takes a replica, which is replaced in a second, before nines or a database.
 inline constexpr int kReplicaOomScore = 500;
@@ -107,6 +126,14 @@ class Process {
   bool child_ = true;
   bool reaped_ = false;
 };
+
+// "api", "1000", "api:models" looked up on this machine. kNotFound: there is no such user or group. May ask the
+// network, where users come from there.
+struct User {
+  Command::Identity identity;
+  std::string name, home;  // empty: a number nobody here has
+};
+Result<User> find_user(const std::string& text);
 
 // Returns once the program is executing, or why it is not. Blocks for as long as exec takes (a program on a network
 // file system may take long), never for the program itself.

@@ -80,6 +80,20 @@ TEST_CASE("process: what it is given") {
   CHECK(all.find("\nHOME=") == all.rfind("\nHOME="));  // replaced, not doubled
 }
 
+TEST_CASE("process: what systemd told nines alone is not passed on") {
+  for (const std::string_view name : kOwnVariables) ::setenv(std::string(name).c_str(), "1", 1);
+  ::setenv("WATCHDOG", "kept", 1);
+  const std::string all = "\n" + output_of({.argv = {"env"}});
+  const std::string given = "\n" + output_of({.argv = {"env"}, .environment = {{"NOTIFY_SOCKET", "/of/mine"}}});
+  for (const std::string_view name : kOwnVariables) {
+    CHECK(!all.contains("\n" + std::string(name) + "="));
+    ::unsetenv(std::string(name).c_str());
+  }
+  ::unsetenv("WATCHDOG");
+  CHECK(all.contains("\nWATCHDOG=kept\n"));
+  CHECK(given.contains("\nNOTIFY_SOCKET=/of/mine\n"));
+}
+
 TEST_CASE("process: leads a session of its own, with signals as a program expects them") {
   struct sigaction ignore{}, before{};
   ignore.sa_handler = SIG_IGN;

@@ -41,6 +41,10 @@ void Replica::resume(const ReplicaMemory& memory, bool has_process, Instant now)
   restarts_ = memory.restarts;
   crashes_in_row_ = memory.crashes_in_row;
   crashed_ = memory.crashes_in_row > 0;
+  if (!has_process && memory.state == State::kStopped && limits_.restart != RestartPolicy::kAlways) {
+    enter(State::kStopped, Order::kNone, Instant::never());  // it had finished
+    return;
+  }
   if (!has_process) {
     // Whatever was left of a pause is forgiven: the crash loop itself is not.
     enter(wanted_ ? State::kWaiting : State::kStopped, wanted_ ? Order::kSpawn : Order::kNone,
@@ -120,11 +124,23 @@ Ended Replica::on_exit(Instant now, double jitter, ExitCause cause) {
       enter(State::kStopped, Order::kNone, Instant::never());
     return ended;
   }
+  if (!follows(cause)) {
+    ended.ending = cause == ExitCause::kSuccess ? Ending::kFinished : Ending::kCrash;
+    enter(State::kStopped, Order::kNone, Instant::never());
+    return ended;
+  }
   crashed_ = cause != ExitCause::kPortInUse;
   ended.ending = crashed_ ? Ending::kCrash : Ending::kPortInUse;
   int& in_row = crashed_ ? crashes_in_row_ : port_clashes_in_row_;
   enter(State::kWaiting, Order::kSpawn, now + delay(++in_row, jitter));
   return ended;
+}
+
+// Another start.
+bool Replica::follows(ExitCause cause) const {
+  if (cause == ExitCause::kPortInUse) return true;  // it has not even begun
+  return limits_.restart == RestartPolicy::kAlways ||
+         (limits_.restart == RestartPolicy::kOnFailure && cause != ExitCause::kSuccess);
 }
 
 void Replica::stop(Instant now) {
@@ -144,6 +160,10 @@ void Replica::start(Instant now) {
 void Replica::restart(Instant now) {
   start(now);
   if (alive()) begin_stop(now);
+}
+
+void Replica::give_up(Instant now) {
+  if (state_ == State::kUnready) enter(State::kStopping, Order::kTerminate, now);
 }
 
 Order Replica::next(Instant now) {

@@ -10,9 +10,10 @@
 //      |                    |              | no request left, or waited long enough: terminate
 //      |                    +--------> stopping      grace over: kill
 //      |                      startup deadline: kill
+//      |                      given up: terminate
 //      |                      not listening yet: nothing to drain
 //      |
-//      +---- exit, from any of the five with a process ----> stopped, if a person wants it so
+//      +---- exit, from any of the five with a process ----> stopped, if a person or its restart policy wants it so
 //
 // Every state has at most one order due at one instant, so there is one timer to set: `wake_at()`.
 //
@@ -45,10 +46,18 @@ std::string_view name_of(Order order);
 enum class ExitCause : std::uint8_t {
   kItself,     // status, signal, out of memory, or nobody knows
   kPortInUse,  // somebody else had its port (listening.h says so): picks another, is no crash
+  kSuccess,    // status 0: a server should not end at all, so it depends on the policy what this means
 };
 
 // What an exit meant. An ordered exit is never a crash, whatever its status.
-enum class Ending : std::uint8_t { kOrdered, kCrash, kPortInUse };
+enum class Ending : std::uint8_t { kOrdered, kCrash, kPortInUse, kFinished };
+
+// What follows an exit that nobody ordered. A person's stop holds whatever the policy; how long, the owner decides.
+enum class RestartPolicy : std::uint8_t {
+  kAlways,     // another start; `unless-stopped` too
+  kOnFailure,  // kSuccess is its end: it stays stopped until a person starts it
+  kNever,      // every exit is
+};
 struct Ended {
   Ending ending;
   Duration lived;  // since on_spawned
@@ -64,6 +73,7 @@ struct ReplicaLimits {
   Duration backoff_min = 100ms;
   Duration backoff_max = 30s;
   Duration settled_after = 60s;  // ready this long without a break: the next crash is a new story
+  RestartPolicy restart = RestartPolicy::kAlways;
 };
 
 // What is to be known of a replica to go on with it: a supervisor leaves it behind, its successor resumes from it.
@@ -96,6 +106,10 @@ class Replica {
   void on_drained(Instant now);  // no request is in flight any more; ignored unless draining
   Ended on_exit(Instant now, double jitter, ExitCause cause = ExitCause::kItself);  // REQUIRES alive()
 
+  // It has not answered for too long (liveness.h): it is ended without a drain, and its exit is a crash. Ignored unless
+  // unready.
+  void give_up(Instant now);
+
   // A person's wishes; the latest wins. Each may come at any time.
   void stop(Instant now);     // drain, terminate, stay stopped
   void start(Instant now);    // also ends a backoff at once. While it is being stopped: comes back right after
@@ -120,6 +134,7 @@ class Replica {
   void enter(State state, Order order, Instant at);
   void begin_stop(Instant now);
   void spawn_at_once(Instant now);
+  bool follows(ExitCause cause) const;
   void note_settled(Instant now);
   Duration delay(int failures_in_row, double jitter) const;
   bool spawn_is_out() const { return state_ == State::kWaiting && due_ == Instant::never(); }

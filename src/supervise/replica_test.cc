@@ -27,7 +27,13 @@ struct Stage {
   State before = State::kWaiting;
   Replica replica;
 
-  explicit Stage(bool wanted) : replica(kLimits, now, wanted) {}
+  ReplicaLimits limits;
+
+  explicit Stage(bool wanted, RestartPolicy policy = RestartPolicy::kAlways)
+      : replica(kLimits, now, wanted), limits(kLimits) {
+    limits.restart = policy;
+    replica = Replica(limits, now, wanted);
+  }
 
   void obey() {
     for (Order order; (order = replica.next(now)) != Order::kNone;) {
@@ -55,7 +61,7 @@ struct Stage {
                                .restarts = replica.restarts(),
                                .spawned = spawned,
                                .since = since};
-    replica = Replica(kLimits, now);
+    replica = Replica(limits, now);
     replica.resume(memory, alive, now);
   }
 
@@ -76,6 +82,8 @@ struct Stage {
     if (word == "sick") replica.on_unhealthy(now);
     if (word == "drained") replica.on_drained(now);
     if (word == "exit") replica.on_exit(now, kJitter);
+    if (word == "success") replica.on_exit(now, kJitter, ExitCause::kSuccess);
+    if (word == "give-up") replica.give_up(now);
     if (word == "clash") replica.on_exit(now, kJitter, ExitCause::kPortInUse);
     if (word == "stop") replica.stop(now);
     if (word == "start") replica.start(now);
@@ -91,8 +99,8 @@ struct Stage {
   }
 };
 
-Stage play(const std::string& script, bool wanted = true) {
-  Stage stage(wanted);
+Stage play(const std::string& script, bool wanted = true, RestartPolicy policy = RestartPolicy::kAlways) {
+  Stage stage(wanted, policy);
   stage.hold = script.starts_with("hold");
   stage.obey();
   std::istringstream words(script);
@@ -107,12 +115,13 @@ struct Row {
   State state;
   bool routed = false;
   std::uint64_t restarts = 0;
+  RestartPolicy policy = RestartPolicy::kAlways;
 };
 
 void check(const Row& row) {
   CAPTURE(row.why);
   CAPTURE(row.script);
-  const Stage stage = play(row.script);
+  const Stage stage = play(row.script, true, row.policy);
   const std::string first = "0:spawn";
   REQUIRE(stage.orders.starts_with(first));
   CHECK(stage.orders.substr(std::min(first.size() + 1, stage.orders.size())) == row.orders);
@@ -136,6 +145,42 @@ TEST_CASE("replica: from spawned to routed") {
       {"unready and healthy again", "ready sick healthy", "", State::kReady, true},
       {"a new process has to prove itself again", "ready exit +10 healthy", "10:spawn", State::kStarting, false, 1},
       {"proof is not asked twice: late news changes nothing", "ready listening", "", State::kReady, true},
+  };
+  for (const Row& row : rows) check(row);
+}
+
+TEST_CASE("replica: what follows an exit that nobody ordered") {
+  constexpr auto kFailure = RestartPolicy::kOnFailure, kNever = RestartPolicy::kNever;
+  const Row rows[] = {
+      {"always: also after success", "ready success +10", "10:spawn", State::kStarting, false, 1},
+      {"on failure: another", "ready exit +10", "10:spawn", State::kStarting, false, 1, kFailure},
+      {"... after success it is done", "ready success +1000000", "", State::kStopped, false, 0, kFailure},
+      {"... until a person starts it", "ready success +50 start", "50:spawn", State::kStarting, false, 0, kFailure},
+      {"... over supervisors", "ready success killed +1000000", "", State::kStopped, false, 0, kFailure},
+      {"... a taken port is no end", "clash +10", "10:spawn", State::kStarting, false, 0, kFailure},
+      {"never", "ready exit +1000000", "", State::kStopped, false, 0, kNever},
+      {"... also after success", "success +1000000", "", State::kStopped, false, 0, kNever},
+      {"... over supervisors", "exit killed +1000000", "", State::kStopped, false, 0, kNever},
+      {"... a taken port is no end", "clash +10", "10:spawn", State::kStarting, false, 0, kNever},
+      {"... a person's restart is another start", "ready restart drained exit", "0:drain 0:terminate 0:spawn",
+       State::kStarting, false, 0, kNever},
+      {"... and so is a start after it", "exit start", "0:spawn", State::kStarting, false, 0, kNever},
+  };
+  for (const Row& row : rows) check(row);
+}
+
+TEST_CASE("replica: one that does not answer is given up") {
+  const Row rows[] = {
+      {"it is ended without a drain", "ready sick give-up", "0:terminate", State::kStopping},
+      {"... killed when it does not go", "ready sick give-up +10000", "0:terminate 10000:kill", State::kStopping},
+      {"... and its end is a crash", "ready sick give-up +5 exit +10", "0:terminate 15:spawn", State::kStarting, false,
+       1},
+      {"... also when another supervisor sees it", "ready sick give-up killed exit +10", "0:terminate 10:spawn",
+       State::kStarting, false, 1},
+      {"one that answers again meanwhile is left alone", "ready sick healthy give-up", "", State::kReady, true},
+      {"one that starts is not meant", "listening give-up", "", State::kStarting, true},
+      {"one that drains goes its way", "ready sick restart give-up", "0:drain", State::kDraining},
+      {"a person's stop meanwhile holds", "ready sick give-up stop exit +1000", "0:terminate", State::kStopped},
   };
   for (const Row& row : rows) check(row);
 }
@@ -333,6 +378,7 @@ TEST_CASE("replica: an exit says what it was and how long it lived") {
   const ExitRow rows[] = {
       {"+7", ExitCause::kItself, Ending::kCrash, 7ms},
       {"+7", ExitCause::kPortInUse, Ending::kPortInUse, 7ms},
+      {"+7", ExitCause::kSuccess, Ending::kCrash, 7ms},
       {"ready +7 stop", ExitCause::kItself, Ending::kOrdered, 7ms},
       {"ready +7 restart", ExitCause::kPortInUse, Ending::kOrdered, 7ms},
       {"+7 exit +10 +5", ExitCause::kItself, Ending::kCrash, 5ms},

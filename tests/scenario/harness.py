@@ -246,11 +246,13 @@ class Service:
         """`nines up` in the foreground of a process of its own; its output goes to up.log."""
         return self.start("up", *arguments)
 
-    def start(self, *arguments):
-        """Any command that stays, as a process of its own; its output goes to up.log."""
+    def start(self, *arguments, under=(), env=None):
+        """Any command that stays, as a process of its own; its output goes to up.log. `under`: a command that executes
+        what stands behind it; `env`: variables besides ours."""
         with open(self.folder / "up.log", "ab") as log:
-            process = subprocess.Popen([BIN / "nines", *self.options, *map(str, arguments)], cwd=self.folder,
-                                       stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+            process = subprocess.Popen([*under, BIN / "nines", *self.options, *map(str, arguments)], cwd=self.folder,
+                                       env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL, stdout=log,
+                                       stderr=log, start_new_session=True)
         self._background.append(process)
         return process
 

@@ -130,6 +130,53 @@ class Supervisor(SurvivalTest):
         self.assert_exits(service, wanted)
 
 
+class HungSupervisor(SurvivalTest):
+    """It lives, and its event loop does not turn. What the anchor waits for it: src/app/vigil.h."""
+    SILENCE_S = 10
+
+    def test_one_that_is_halted_is_replaced_under_load_and_nothing_else_is(self):
+        service = self.service()
+        before = settled(service, 3)
+        hung = before["supervisor"]["pid"]
+        with survival.mixed_load(service) as load:
+            os.kill(hung, signal.SIGSTOP)
+            began = time.monotonic()
+            state = survival.succeeded(service, "supervisor", hung, deadline=60)
+            took = time.monotonic() - began
+            harness.kill9(state["replicas"][0]["pid"])  # and the new one works
+            state = settled(service, 3, but=[before["replicas"][0]["pid"]])
+        survival.say(f"replaced after {took:.1f} s")
+        self.assertGreater(took, self.SILENCE_S - 2)  # the last sign of life was up to a second before, and a moment
+        self.assert_none_failed(load)
+        for part in ("anchor", "gateway", "keeper"):
+            self.assertEqual(state[part]["pid"], before[part]["pid"])
+        self.assertEqual([r["pid"] for r in state["replicas"]][1:], [r["pid"] for r in before["replicas"]][1:])
+        self.assert_one_each(service, state)
+        rows = self.assert_exits(service, {
+            (before["replicas"][0]["name"], before["replicas"][0]["pid"]): "killed by SIGKILL (9)"})
+        ends = [(row["pid"], row["text"], row["b"]) for row in rows if row["kind"] == "supervisor_exited"]
+        self.assertEqual(ends, [(hung, "killed by SIGKILL (9), since it gave no sign of life for 10 s", 1)])
+
+    def test_one_that_was_halted_for_a_while_or_slept_with_the_anchor_is_not_replaced(self):
+        service = self.service(count=1)
+        before = settled(service, 1)
+        anchor, supervisor = before["anchor"]["pid"], before["supervisor"]["pid"]
+        os.kill(supervisor, signal.SIGSTOP)
+        time.sleep(self.SILENCE_S / 2)
+        os.kill(supervisor, signal.SIGCONT)
+        # As a machine that is suspended halts all, and the anchor happens to wake first.
+        os.kill(anchor, signal.SIGSTOP)
+        os.kill(supervisor, signal.SIGSTOP)
+        time.sleep(self.SILENCE_S + 3)
+        os.kill(anchor, signal.SIGCONT)
+        time.sleep(3)
+        os.kill(supervisor, signal.SIGCONT)
+        time.sleep(1)
+        after = settled(service, 1)
+        self.assertEqual(after["supervisor"]["pid"], supervisor)
+        self.assertNotIn("supervisor_exited", [event["kind"] for event in survival.events(service)])
+
+
 class Keeper(SurvivalTest):
     def test_killed_it_costs_no_request_and_no_count(self):
         service = self.service()

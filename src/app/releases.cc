@@ -1,0 +1,200 @@
+#include "app/releases.h"
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <fstream>
+#include <sstream>
+
+#include "app/durable_file.h"
+#include "base/check.h"
+
+namespace nines::app {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::uint64_t kVersion = 1;
+
+// The snapshot of a configuration with nothing but this in it: what it does not have is as by default.
+std::string text_of(const config::Launch& launch) {
+  config::Config config;
+  static_cast<config::Launch&>(config.replicas) = launch;
+  return config::to_yaml(config);
+}
+
+config::Launch launch_of(const std::string& text) {
+  auto config = config::parse(text);
+  if (!config) throw std::runtime_error(config.error().front().complaint.text());
+  return std::move(config->replicas);
+}
+
+std::int64_t ns_of(WallTime time) { return time.time_since_epoch().count(); }
+WallTime wall_of(std::int64_t ns) { return WallTime{Duration(ns)}; }
+
+Release::Outcome outcome_of(std::string_view name) {
+  for (const auto outcome : {Release::Outcome::kUnderWay, Release::Outcome::kDone, Release::Outcome::kRolledBack}) {
+    if (name_of(outcome) == name) return outcome;
+  }
+  throw std::runtime_error("unknown outcome " + std::string(name));
+}
+
+json::object to_json(const Release& release) {
+  json::object object{
+      {"number", release.number},   {"launch", text_of(release.launch)},   {"what", release.what}, {"by", release.by},
+      {"at_ns", ns_of(release.at)}, {"outcome", name_of(release.outcome)}, {"why", release.why}};
+  if (release.ended) object["ended_ns"] = ns_of(*release.ended);
+  return object;
+}
+
+std::string text_at(const json::object& object, std::string_view key) {
+  return std::string(object.at(key).as_string());
+}
+
+Release release_of(const json::object& object) {
+  Release release{.number = object.at("number").to_number<ReleaseNumber>(),
+                  .launch = launch_of(text_at(object, "launch")),
+                  .what = text_at(object, "what"),
+                  .by = text_at(object, "by"),
+                  .at = wall_of(object.at("at_ns").to_number<std::int64_t>()),
+                  .outcome = outcome_of(text_at(object, "outcome")),
+                  .why = text_at(object, "why")};
+  if (const json::value* const ended = object.if_contains("ended_ns"))
+    release.ended = wall_of(ended->to_number<std::int64_t>());
+  return release;
+}
+
+json::object to_json(const supervise::RolloutMemory& memory) {
+  return {{"from", memory.from},
+          {"to", memory.to},
+          {"stage", supervise::name_of(memory.stage)},
+          {"judged", memory.judged},
+          {"why", memory.why}};
+}
+
+supervise::RolloutMemory memory_of(const json::object& object) {
+  const auto stage = supervise::stage_named(text_at(object, "stage"));
+  if (!stage) throw std::runtime_error("unknown stage");
+  return {.from = object.at("from").to_number<ReleaseNumber>(),
+          .to = object.at("to").to_number<ReleaseNumber>(),
+          .stage = *stage,
+          .judged = object.at("judged").as_bool(),
+          .why = text_at(object, "why")};
+}
+
+}  // namespace
+
+std::string_view name_of(Release::Outcome outcome) {
+  switch (outcome) {
+    case Release::Outcome::kUnderWay: return "under_way";
+    case Release::Outcome::kDone: return "done";
+    case Release::Outcome::kRolledBack: return "rolled_back";
+  }
+  return "unknown";
+}
+
+Result<Releases> Releases::load(const std::string& path) try {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return failure(Code::kNotFound, "there is no " + path);
+  std::stringstream text;
+  text << file.rdbuf();
+  const json::object object = json::parse(text.str()).as_object();
+  if (object.at("version").to_number<std::uint64_t>() != kVersion)
+    return failure(Code::kInvalid, path + " is of another version of nines");
+  Releases releases;
+  releases.next_ = object.at("next").to_number<ReleaseNumber>();
+  releases.active = object.at("active").to_number<ReleaseNumber>();
+  if (const json::value& rollout = object.at("rollout"); rollout.is_object())
+    releases.rollout = memory_of(rollout.as_object());
+  for (const json::value& release : object.at("releases").as_array())
+    releases.all_.push_back(std::make_shared<const Release>(release_of(release.as_object())));
+  const bool whole =
+      releases.find(releases.active) &&
+      (!releases.rollout || (releases.find(releases.rollout->from) && releases.find(releases.rollout->to)));
+  if (!whole) return failure(Code::kInvalid, path + " is damaged: it lacks a release that it speaks of");
+  return releases;
+} catch (const std::exception& torn) {
+  return failure(Code::kInvalid, path + " is damaged: " + torn.what());
+}
+
+Result<> Releases::save(const std::string& path) const {
+  json::array all;
+  for (const SharedRelease& release : all_) all.push_back(to_json(*release));
+  const json::object object{{"version", kVersion},
+                            {"next", next_},
+                            {"active", active},
+                            {"rollout", rollout ? json::value(to_json(*rollout)) : json::value(nullptr)},
+                            {"releases", std::move(all)}};
+  return replace_file(path, json::serialize(object) + "\n", Durably::kOnDisk);
+}
+
+const Release& Releases::add(config::Launch launch, std::string what, std::string by, WallTime at) {
+  all_.push_back(std::make_shared<const Release>(Release{.number = next_++,
+                                                         .launch = std::move(launch),
+                                                         .what = std::move(what),
+                                                         .by = std::move(by),
+                                                         .at = at,
+                                                         .outcome = Release::Outcome::kUnderWay,
+                                                         .why = {}}));
+  forget();
+  return *all_.back();
+}
+
+void Releases::end(ReleaseNumber number, Release::Outcome outcome, std::string why, WallTime at) {
+  for (SharedRelease& release : all_) {
+    if (release->number != number) continue;
+    Release ended = *release;
+    ended.outcome = outcome;
+    ended.why = std::move(why);
+    ended.ended = at;
+    release = std::make_shared<const Release>(std::move(ended));
+    return;
+  }
+}
+
+SharedRelease Releases::find(ReleaseNumber number) const {
+  const auto found = std::ranges::find(all_, number, [](const SharedRelease& r) { return r->number; });
+  return found == all_.end() ? nullptr : *found;
+}
+
+SharedRelease Releases::before(ReleaseNumber number) const {
+  SharedRelease best;
+  for (const SharedRelease& release : all_) {
+    if (release->number < number && release->outcome == Release::Outcome::kDone) best = release;
+  }
+  return best;
+}
+
+void Releases::forget() {
+  const auto needed = [this](const Release& release) {
+    return release.number == active || (rollout && (release.number == rollout->from || release.number == rollout->to));
+  };
+  for (auto it = all_.begin(); it != all_.end() && all_.size() > kKept;) it = needed(**it) ? it + 1 : all_.erase(it);
+}
+
+bool Releases::operator==(const Releases& other) const {
+  return next_ == other.next_ && active == other.active && rollout == other.rollout &&
+         std::ranges::equal(all_, other.all_, [](const auto& a, const auto& b) { return *a == *b; });
+}
+
+std::string difference(const config::Launch& before, const config::Launch& after) {
+  std::string text;
+  const auto add = [&text](const std::string& name) { text += (text.empty() ? "" : ", ") + name; };
+  if (before.command != after.command) add("command");
+  if (before.container != after.container) add("container");
+  for (const auto& [name, value] : before.env) {
+    const auto now = after.env.find(name);
+    if (now == after.env.end() || now->second != value) add("env." + name);
+  }
+  for (const auto& [name, value] : after.env) {
+    if (!before.env.contains(name)) add("env." + name);
+  }
+  if (before.env_file != after.env_file) add("env_file");
+  if (before.directory != after.directory) add("directory");
+  if (before.user != after.user) add("user");
+  if (before.umask != after.umask) add("umask");
+  if (before.limits != after.limits) add("limits");
+  if (before.files != after.files) add("files");
+  return text;
+}
+
+}  // namespace nines::app
