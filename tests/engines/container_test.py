@@ -20,6 +20,7 @@ sys.path.insert(0, str(HERE.parent / "scenario"))
 import harness  # noqa: E402
 
 IMAGE = "nines-test-server:1"
+NEXT = "nines-test-server:2"
 
 
 class Engine:
@@ -80,8 +81,12 @@ class Engine:
         archive = io.BytesIO()
         with tarfile.open(fileobj=archive, mode="w") as tar:
             tar.add(program, "server")
-        name, tag = IMAGE.split(":")
-        status, body = self.ask("POST", f"/images/create?fromSrc=-&repo={name}&tag={tag}", archive.getvalue(),
+        for image in (IMAGE, NEXT):
+            self.import_image(image, archive.getvalue())
+
+    def import_image(self, image, archive):
+        name, tag = image.split(":")
+        status, body = self.ask("POST", f"/images/create?fromSrc=-&repo={name}&tag={tag}", archive,
                                 "application/x-tar")
         if status != 200 or b"error" in body:
             raise AssertionError(f"the image cannot be made: {status} {body!r}")
@@ -311,6 +316,30 @@ class Containers(unittest.TestCase):
             lines = self.lines(service, "boxed-2", "still-heard.")
             for text in ("heard-before.", "still-heard."):
                 self.assertEqual(sum(text in line for line in lines), 1, lines)
+
+    def images(self, service):
+        return sorted(item["Image"] for item in self.engine.containers(service.tag) if item["State"] == "running")
+
+    def test_a_deploy_replaces_one_image_by_another(self):
+        text = yaml(self.engine, extra="  deploy: {bake: 500ms}\n" + harness.REPLAY_SAFE)
+        with harness.Service(text) as service:
+            service.up()
+            service.wait_ready(2)
+            with harness.Load(service.url, get=["/"], rate=100) as load:
+                service.write("nines.yaml", text.replace(IMAGE, NEXT))
+                service.nines("deploy", status=0)
+                harness.wait_for(lambda: self.images(service) == [NEXT, NEXT], 20, "two of the next image")
+                service.wait_ready(2)
+            self.assertEqual(load.result["failed"], 0, harness.describe(load.result))
+            # What cannot be started costs nothing, and is taken back.
+            service.write("nines.yaml", text.replace(IMAGE, "no-such-image:7"))
+            done = service.nines("deploy", status=1)
+            self.assertIn("no-such-image:7", done.stdout + done.stderr)
+            service.wait_ready(2)
+            self.assertEqual(self.images(service), [NEXT, NEXT])
+            service.write("nines.yaml", harness.service_yaml(["/bin/true", "{port}"], name="boxed"))
+            self.assertIn("does not turn", service.nines("deploy", status=1).stderr)
+        self.assertEqual(self.engine.containers(service.tag), [], "containers that `nines down` left")
 
     def test_a_stop_needs_no_engine(self):
         with self.service(count=1, extra="  stop: {drain: 0s, grace: 1s}\n") as service:
