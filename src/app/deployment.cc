@@ -58,10 +58,11 @@ void Deployment::inherit(bool first) {
   }
   const SharedRelease before = active();
   if (!before || (first && !releases_.rollout && before->launch != configured)) {
-    const Release& release =
-        releases_.add(configured, before ? difference(before->launch, configured) : "", "nines up", now);
-    releases_.end(release.number, Release::Outcome::kDone, "", now);
-    releases_.active = release.number;
+    const ReleaseNumber number =
+        releases_.add(configured, before ? difference(before->launch, configured) : "", "nines up", now)
+            .number;  // end() puts another in its place
+    releases_.end(number, Release::Outcome::kDone, "", now);
+    releases_.active = number;
   }
   (void)keep();
   if (releases_.rollout) begin(*releases_.rollout);
