@@ -362,7 +362,7 @@ http::Response deploy(Supervisor& supervisor, const std::string& body) {
   const json::object object = object_of(body);
   const auto config = config::parse(text_in(object, "config"));
   if (!config) return http::error_response(400, config::format(config.error().front(), "config"), "no_config");
-  if (config->replicas.command.empty())
+  if (!config->replicas.endpoints.empty())
     return http::error_response(400, "the configuration has no command: there is nothing to deploy", "no_command");
   const json::value* const again = object.if_contains("again");
   return answer_to(supervisor.deployment().deploy({.launch = config->replicas,

@@ -89,6 +89,20 @@ bool Deployment::keep() {
   return saved.has_value();
 }
 
+namespace {
+
+// Who looks after the replicas, processes or an engine, is settled when the service is started.
+Result<> stays_in_place(const config::Launch& before, const config::Launch& after) {
+  if (before.container.has_value() != after.container.has_value())
+    return failure(Code::kRefused,
+                   "a deploy does not turn processes into containers, nor back: `nines down`, then `nines up`");
+  if (before.container && before.container->engine != after.container->engine)
+    return failure(Code::kRefused, "a deploy does not change the container engine: `nines down`, then `nines up`");
+  return {};
+}
+
+}  // namespace
+
 Result<ReleaseNumber> Deployment::deploy(Wanted wanted, const std::string& by) {
   if (under_way())
     return failure(Code::kExists, "the deploy of release " + std::to_string(releases_.rollout->to) +
@@ -96,6 +110,9 @@ Result<ReleaseNumber> Deployment::deploy(Wanted wanted, const std::string& by) {
   if (std::ranges::none_of(units_, [](const auto& unit) { return !unit->spare() && unit->held_by().empty(); }))
     return failure(Code::kRefused, "every replica is stopped, so nothing could be seen of a new release; start one");
   const SharedRelease present = active();
+  if (auto stays = stays_in_place(present->launch, wanted.launch); !stays) return failure(std::move(stays.error()));
+  if (wanted.launch.container && !wanted.files.empty())
+    return failure(Code::kRefused, "what is in a container comes with its image: deploy another image");
   Release release{.launch = std::move(wanted.launch), .files = present->files, .staged = present->staged, .by = by};
   release.what = difference(present->launch, release.launch);
   for (const auto& [path, digest] : wanted.files) {

@@ -46,6 +46,8 @@ struct Paths {
   }
   std::string replica_fifo(const std::string& replica) const { return run + "/" + replica + ".log.fifo"; }
   std::string replica_spool(const std::string& replica) const { return run + "/" + replica + ".log.spool"; }
+  // Which container engine may have containers of the service; see containers.h.
+  std::string engine_file() const { return state + "/engine"; }
   std::string access_log() const { return logs() + "/access.log"; }
   std::string own_log() const { return logs() + "/nines.log"; }
 };

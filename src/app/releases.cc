@@ -204,6 +204,7 @@ std::string difference(const config::Launch& before, const config::Launch& after
   std::string text;
   const auto add = [&text](const std::string& name) { text += (text.empty() ? "" : ", ") + name; };
   if (before.command != after.command) add("command");
+  if (before.container != after.container) add("container");
   for (const auto& [name, value] : before.env) {
     const auto now = after.env.find(name);
     if (now == after.env.end() || now->second != value) add("env." + name);

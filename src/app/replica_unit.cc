@@ -54,7 +54,13 @@ ReplicaUnit::ReplicaUnit(net::EpollLoop& loop, plane::Table& table, Owner& owner
       owner_(owner),
       options_(std::move(options)),
       machine_(limits_of(options_.config.replicas), loop.now()),
-      since_(loop.now()) {}
+      since_(loop.now()) {
+  if (Containers* const containers = owner_.containers(); containers != nullptr) {
+    container_ = std::make_unique<ReplicaContainer>(
+        *containers, tasks_,
+        ReplicaContainer::Options{.name = options_.name, .config = options_.config, .paths = options_.paths});
+  }
+}
 
 // The order matters: a supervisor that is killed at any point here leaves a book from which the next one goes on.
 Result<> ReplicaUnit::begin(Inheritance inheritance) {
@@ -141,6 +147,7 @@ void ReplicaUnit::adopt(const supervise::Found& found, const plane::Route& befor
   ipv6_ = same && before.ipv6 != 0;
   listening_ = same && before.listening != 0;
   process_.emplace(std::move(*process));
+  if (container_) container_->adopt(running_->launch.container, incarnation_, log_.get());
   note(EventKind::kAdopted, pid());
   tasks_.start(await_exit());
   if (machine_.state() == State::kDraining) tasks_.start(await_drained());
@@ -151,7 +158,8 @@ void ReplicaUnit::adopt(const supervise::Found& found, const plane::Route& befor
 Task<void> ReplicaUnit::find_exit(plane::Route before) {
   const bool recorded = owner_.is_recorded(static_cast<std::uint16_t>(options_.slot), before.incarnation);
   supervise::Exit exit;
-  if (!recorded) exit = co_await owner_.obituary(gone_pid_, Instant{Duration(before.spawned_ns)});
+  if (!recorded && container_) exit = co_await container_->exit_of(running_->launch.container, before.incarnation);
+  if (!recorded && !container_) exit = co_await owner_.obituary(gone_pid_, Instant{Duration(before.spawned_ns)});
   if ((co_await current_scope())->cancelled()) co_return;  // for the next supervisor to find
   ended(exit, recorded);
 }
@@ -259,7 +267,30 @@ void ReplicaUnit::spawn() {
   listening_ = false;
   given_up_.clear();
   auto command = prepare_command();
-  auto process = command ? supervise::spawn(*command) : failure(std::move(command.error()));
+  if (container_ && command)
+    return tasks_.start(spawn_container(next_->launch.container, std::move(command->environment)));
+  spawned(command ? supervise::spawn(*command) : failure(std::move(command.error())));
+}
+
+// The machine waits for the answer as it does for a fork's, and an order that comes meanwhile is carried out then.
+Task<void> ReplicaUnit::spawn_container(std::optional<config::Container> container, Environment environment) {
+  const SharedRelease release = next_;
+  auto started =
+      co_await container_->start(std::move(container), incarnation_, port_, std::move(environment), log_.get());
+  if (started && !*started) {  // it has ended already
+    const supervise::Exit exit = co_await container_->exit();
+    if ((co_await current_scope())->cancelled()) co_return;
+    began(release);
+    co_return ended(exit, false);
+  }
+  if ((co_await current_scope())->cancelled()) co_return;  // for the next supervisor to find
+  spawned(started ? Result<supervise::Process>(std::move(**started)) : failure(std::move(started.error())), release);
+  step();
+}
+
+void ReplicaUnit::spawned(Result<supervise::Process> process) { spawned(std::move(process), next_); }
+
+void ReplicaUnit::spawned(Result<supervise::Process> process, const SharedRelease& release) {
   if (!process) {
     give_back_place();
     group_.remove();
@@ -271,21 +302,31 @@ void ReplicaUnit::spawn() {
     return;
   }
   process_.emplace(std::move(*process));
-  if (first_of_release_ == 0 || running_->number != next_->number) first_of_release_ = incarnation_;
-  running_ = next_;
+  began(release);
+  tasks_.start(await_exit());
+  tasks_.start(await_listening(incarnation_));
+}
+
+void ReplicaUnit::began(const SharedRelease& release) {
+  if (first_of_release_ == 0 || running_->number != release->number) first_of_release_ = incarnation_;
+  running_ = release;
   spawned_ = loop_.now();
   machine_.on_spawned(loop_.now());
   publish();
   note(EventKind::kSpawned, pid());
-  tasks_.start(await_exit());
-  tasks_.start(await_listening(incarnation_));
 }
 
 void ReplicaUnit::terminate(int signal, EventKind kind, std::string_view why) {
   publish();  // nobody is routed to what is about to end
   note(kind, pid(), why);
   if (!process_) return;
-  if (auto sent = process_->signal(signal); !sent) owner_.warn(options_.name + ": " + sent.error().text());
+  if (auto sent = send(signal); !sent) owner_.warn(options_.name + ": " + sent.error().text());
+}
+
+Result<> ReplicaUnit::send(int signal) {
+  if (!container_) return process_->signal(signal);
+  container_->signal(signal, *process_);
+  return {};
 }
 
 Task<void> ReplicaUnit::await_exit() {
@@ -301,7 +342,10 @@ Task<void> ReplicaUnit::await_exit() {
   gone_pid_ = process_->pid();
   gone_start_ = process_->start_time();
   publish();  // un-routed before anything else is done
-  if (!process_->is_child()) exit = co_await owner_.obituary(gone_pid_, spawned_);
+  if (container_)
+    exit = co_await container_->exit();
+  else if (!process_->is_child())
+    exit = co_await owner_.obituary(gone_pid_, spawned_);
   // Also what has a session of its own: it may hold the memory, or the device, that the next one needs.
   co_await owner_.end_followers(options_.name, incarnation_);
   if ((co_await current_scope())->cancelled()) co_return;  // for the next supervisor to find
@@ -311,18 +355,19 @@ Task<void> ReplicaUnit::await_exit() {
 // Dead in the middle, the supervisor leaves the next one enough to record this exit once: the pid stays in the book
 // until the log has it, and a child of ours stays a zombie, which the anchor would then reap.
 void ReplicaUnit::ended(const supervise::Exit& exit, bool in_the_log) {
-  const bool foreign = port_taken_by_other_ || (port_ != 0 && machine_.state() == State::kStarting &&
+  const bool own_port = container_ && !container_->shares_ports();  // the engine may not have closed it yet
+  const bool foreign = port_taken_by_other_ || (port_ != 0 && !own_port && machine_.state() == State::kStarting &&
                                                 !machine_.wants_route() && !supervise::port_is_free(port_));
   const bool success = exit == supervise::Exit{.kind = supervise::Exit::Kind::kStatus, .value = 0};
   const auto cause = foreign   ? supervise::ExitCause::kPortInUse
                      : success ? supervise::ExitCause::kSuccess
                                : supervise::ExitCause::kItself;
-  const bool out_of_memory = group_.oom_kills().value_or(0) > oom_seen_;
   const supervise::Ended how = machine_.on_exit(loop_.now(), owner_.jitter(), cause);
   const bool crashed = how.ending == supervise::Ending::kCrash;
-  std::string words = supervise::text(exit);
+  const bool out_of_memory = container_ ? container_->out_of_memory() : group_.oom_kills().value_or(0) > oom_seen_;
+  std::string words = supervise::text(exit) + (container_ ? container_->remark() : "");
   if (how.ending == supervise::Ending::kPortInUse) words += "; somebody else has " + place_in_words();
-  if (crashed && out_of_memory) words += "; out of memory: " + memory_limit_in_words();
+  if (crashed && out_of_memory && !container_) words += "; out of memory: " + memory_limit_in_words();
   if (crashed && !given_up_.empty()) words += "; ended since it did not answer";
   last_end_ = words;
   const auto is = !crashed             ? plane::ExitIs::kOrdered
@@ -334,6 +379,7 @@ void ReplicaUnit::ended(const supervise::Exit& exit, bool in_the_log) {
   publish();
   if (process_) process_->reap();
   process_.reset();
+  if (container_) container_->forget();
   group_.kill();
   group_.remove();
   give_back_place();
@@ -348,8 +394,11 @@ Task<void> ReplicaUnit::await_listening(std::uint64_t incarnation) {
   while (co_await loop_.sleep(pause)) {
     pause = std::min(pause * 2, kPause);
     if (incarnation != incarnation_ || !process_ || machine_.state() == State::kStopping) co_return;
-    const auto found = socket_.empty() ? supervise::find_listener(process_->pid(), port_)
-                                       : supervise::find_listener(process_->pid(), socket_);
+    const auto found = container_        ? container_->find_listener(process_->pid(), port_)
+                       : socket_.empty() ? supervise::find_listener(process_->pid(), port_)
+                                         : supervise::find_listener(process_->pid(), socket_);
+    if (const std::string warning = container_ ? container_->take_warning() : ""; !warning.empty())
+      owner_.warn(warning);
     if (!found) {
       if (!std::exchange(warned_, true))
         owner_.warn(options_.name + ": cannot see who listens on " + place_in_words() + ": " + found.error().text());
@@ -537,7 +586,7 @@ void ReplicaUnit::stop_without_drain() {
 }
 void ReplicaUnit::kill_at_once() {
   machine_.stop(loop_.now());  // its end is wished: no crash, and no successor
-  if (process_) (void)process_->signal(SIGKILL);
+  if (process_) (void)send(SIGKILL);
 }
 
 plane::Route ReplicaUnit::route() const {

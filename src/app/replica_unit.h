@@ -6,8 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "app/launch.h"
 #include "app/paths.h"
 #include "app/releases.h"
+#include "app/replica_container.h"
 #include "app/state_file.h"
 #include "config/config.h"
 #include "net/epoll_loop.h"
@@ -46,6 +48,7 @@ class ReplicaUnit final : private net::Timer {
     virtual Task<supervise::Exit> obituary(pid_t pid, Instant since) = 0;
     // Ends what carries this incarnation's tag still.
     virtual Task<void> end_followers(const std::string& part, std::uint64_t incarnation) = 0;
+    virtual Containers* containers() = 0;  // null: replicas are processes
   };
 
   // What the supervisor before knew of it, and what is found of it now.
@@ -132,12 +135,17 @@ class ReplicaUnit final : private net::Timer {
   void step();
   void obey(supervise::Order order);
   void spawn();
+  Task<void> spawn_container(std::optional<config::Container> container, Environment environment);
+  void spawned(Result<supervise::Process> process);
+  void spawned(Result<supervise::Process> process, const SharedRelease& release);
+  void began(const SharedRelease& release);
   // Where the next process is to listen, and what is executed.
   Result<supervise::Command> prepare_command();
   void limit(supervise::Command& command);
   void give_back_place();
   std::string place_in_words() const;
   void terminate(int signal, plane::EventKind kind, std::string_view why);
+  Result<> send(int signal);
   Task<void> await_exit();
   Task<void> await_drained();
   Task<void> await_listening(std::uint64_t incarnation);
@@ -166,7 +174,8 @@ class ReplicaUnit final : private net::Timer {
   supervise::Cgroup group_;              // of the present process
   std::uint64_t oom_seen_ = 0;
   Fd log_;  // our end of the FIFO: kept open, so that nothing is lost while no keeper reads
-  std::optional<supervise::Process> process_;
+  std::optional<supervise::Process> process_;  // with a container_: the first one in it
+  std::unique_ptr<ReplicaContainer> container_;
   std::uint16_t port_ = 0;  // with a {socket} in the command: 0, and socket_ is set
   std::string socket_;
   bool port_taken_by_other_ = false;

@@ -124,6 +124,13 @@ std::string fingerprint_of(const std::string& folder, const config::Launch& laun
   std::string what = folder;
   const auto add = [&what](const std::string& text) { what += '\0' + text; };
   for (const std::string& argument : launch.command) add(argument);
+  if (const auto& container = launch.container) {
+    add("container " + container->image);
+    add(container->network == config::Container::Network::kHost ? "host" : std::to_string(container->port));
+    add(std::to_string(container->memory) + " " + std::to_string(container->cpu_percent));
+    for (const std::string& word : container->command) add(word);
+    for (const std::string& volume : container->volumes) add("volume " + volume);
+  }
   if (launch.directory) add("directory " + *launch.directory);
   if (launch.user) add("user " + *launch.user);
   for (const auto& [name, value] : launch.env) {

@@ -70,6 +70,8 @@ Supervisor::Supervisor(const Service& service, const Listener& listener, plane::
       changed_(loop_) {
   for (std::size_t i = 0; i < listeners; ++i) listeners_.push_back(kFirstListener + static_cast<int>(i));
   for (const config::Address& at : service_.config.listen) ports_.exclude(at.port);
+  if (const auto& container = service_.config.replicas.container)
+    containers_ = std::make_unique<Containers>(loop_, service_.paths, Containers::find_socket(*container));
   const auto& endpoints = service_.config.replicas.endpoints;
   for (std::string& name : slot_names(service_.config)) {
     if (!endpoints.empty()) {
@@ -536,11 +538,13 @@ Outcome Supervisor::outcome() const {
     return result;
   }
   const config::Launch& launch = deployment_.active()->launch;
-  const std::string command = launch.command.front();
+  const std::string command = launch.program();
   switch (verdict_.reason) {
     case supervise::Reason::kCannotExecute: result.message = last_error_; return result;
     case supervise::Reason::kCrashAtStart:
       result.message = "`" + command + "` ends right after it is started, again and again; gave up";
+      // It may never have been started: an engine that refuses, for one.
+      if (!last_error_.empty()) result.message += ". Last, it could not be started: " + last_error_;
       break;
     case supervise::Reason::kPortInUse:
       result.message = "`" + command + "` does not listen on the port it is given ({port}); gave up";

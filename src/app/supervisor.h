@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "app/containers.h"
 #include "app/deployment.h"
 #include "app/endpoint.h"
 #include "app/event_log.h"
@@ -104,6 +105,7 @@ class Supervisor final : private ReplicaUnit::Owner {
   bool is_recorded(std::uint16_t replica, std::uint64_t incarnation) override;
   Task<supervise::Exit> obituary(pid_t pid, Instant since) override;
   Task<void> end_followers(const std::string& part, std::uint64_t incarnation) override;
+  Containers* containers() override { return containers_.get(); }
 
   std::vector<ReplicaUnit::Inheritance> read_book();
   Task<void> carry_counters();
@@ -158,6 +160,7 @@ class Supervisor final : private ReplicaUnit::Owner {
   supervise::Fleet fleet_;
   EventLog events_;
   supervise::Cgroups cgroups_;
+  std::unique_ptr<Containers> containers_;              // null: replicas are processes
   std::vector<std::unique_ptr<ReplicaUnit>> replicas_;  // by slot; the spares come last
   Deployment deployment_;
   std::vector<Endpoint> endpoints_;

@@ -69,6 +69,11 @@ Task<void> Supervisor::inherit() {
   if (first && !service_.config.replicas.files.empty())
     Fd(::open(service_.paths.trust_mark().c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0640));
   auto found = find_tagged(service_.paths);
+  if (containers_) {
+    auto running = co_await containers_->find_running();
+    if (!running) warn(running.error().text() + "; what runs is found when a replica is started");
+    if (running) std::ranges::move(*running, std::back_inserter(found));
+  }
   // A backup that the keeper began goes on by itself, whoever supervises.
   std::erase_if(found, [](const supervise::Found& f) { return f.part == kBackupPart; });
   std::vector<supervise::Expected> expected;
@@ -91,6 +96,7 @@ Task<void> Supervisor::inherit() {
     end.push_back(process);
   }
   co_await end_tagged(loop_, service_.paths, end, 0ns);
+  if (containers_) co_await containers_->end(end);
   // One of these may have started another meanwhile.
   for (const supervise::Found& process : end) {
     const bool adopted = std::ranges::any_of(plan.parts, [&](const supervise::Adoption& part) {

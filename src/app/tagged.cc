@@ -10,6 +10,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "app/containers.h"
 #include "base/fd.h"
 #include "base/text.h"
 #include "net/timeout.h"
@@ -108,6 +109,15 @@ Task<void> end_one(net::EpollLoop& loop, std::string prefix, supervise::Found fo
 
 }  // namespace
 
+std::string tag_prefix(const Paths& paths) { return prefix_of(paths); }
+
+std::optional<supervise::Found> read_tag(const Paths& paths, std::string_view tag) {
+  const std::string prefix = prefix_of(paths);
+  supervise::Found found;
+  if (!tag.starts_with(prefix) || !read_tag(tag.substr(prefix.size()), found)) return std::nullopt;
+  return found;
+}
+
 std::string tag(const Paths& paths, const std::string& part, std::uint64_t incarnation, std::uint16_t port) {
   return prefix_of(paths) + part + "/" + std::to_string(incarnation) + "/" + std::to_string(port);
 }
@@ -143,7 +153,7 @@ Task<void> end_tagged(net::EpollLoop& loop, const Paths& paths, std::span<const 
 }
 
 Task<std::size_t> end_leftovers(net::EpollLoop& loop, const Paths& paths, Spare spare, Duration patience) {
-  std::size_t ended = 0;
+  std::size_t ended = co_await end_containers(loop, paths, spare, patience);
   for (int round = 0; round < 5; ++round) {
     auto left = find_tagged(paths);
     std::erase_if(left, [&](const auto& found) { return spare && spare(found); });

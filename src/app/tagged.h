@@ -21,6 +21,10 @@ namespace nines::app {
 // other's processes for their own. The port is 0 for parts that have none.
 std::string tag(const Paths& paths, const std::string& part, std::uint64_t incarnation, std::uint16_t port = 0);
 
+// What stands in it; nullopt: it is of no part of this service. Knows no process.
+std::optional<supervise::Found> read_tag(const Paths& paths, std::string_view tag);
+// "SERVICE-ID/"
+std::string tag_prefix(const Paths& paths);
 // Of a process, in the name of its control group, and what all of this service begin with.
 std::string group_name(const Paths& paths, const std::string& part, std::uint64_t incarnation);
 std::string group_prefix(const Paths& paths);
@@ -40,8 +44,8 @@ Task<void> end_tagged(net::EpollLoop& loop, const Paths& paths, std::span<const 
 
 using Spare = std::function<bool(const supervise::Found&)>;
 
-// All that is left of a service, but for what is spared; how many there were. Looks again until nothing is left, since
-// one may have started another.
+// All that is left of a service, its containers too, but for what is spared; how many there were. Looks again until
+// nothing is left, since one may have started another.
 Task<std::size_t> end_leftovers(net::EpollLoop& loop, const Paths& paths, Spare spare = {}, Duration patience = 2s);
 
 }  // namespace nines::app

@@ -32,9 +32,9 @@ std::string header(const app::Service& service) {
   const config::Config& config = service.config;
   const int count = config.replicas.count;
   std::string line = "nines " + std::string(kVersion) + " · " + *config.service + " · " + std::to_string(count);
-  line += config.replicas.command.empty()
+  line += !config.replicas.endpoints.empty()
               ? (count == 1 ? " endpoint" : " endpoints")
-              : (count == 1 ? " replica of " : " replicas of ") + config.replicas.command.front();
+              : (count == 1 ? " replica of " : " replicas of ") + config.replicas.program();
   line += " · listening on ";
   for (std::size_t i = 0; i < config.listen.size(); ++i) line += (i > 0 ? ", " : "") + config.listen[i].text();
   return line;

@@ -117,8 +117,11 @@ std::string summary_text(const config::Config& config, const std::string& file, 
   for (const config::Endpoint& endpoint : config.replicas.endpoints)
     line(&endpoint == &config.replicas.endpoints.front() ? "endpoints" : "", endpoint_text(endpoint));
   if (config.replicas.endpoints.empty()) {
-    line("replicas", std::to_string(config.replicas.count) + " × " + shell_words(config.replicas.command));
-    line("command", program);
+    const auto& container = config.replicas.container;
+    line("replicas", std::to_string(config.replicas.count) + " × " +
+                         (container ? "container of " + container->image : shell_words(config.replicas.command)));
+    if (container && !container->command.empty()) line("command", shell_words(container->command));
+    if (!container) line("command", program);
   }
   line("health", health_text(config.replicas.health));
   for (const config::Route& route : config.routes) {
@@ -137,7 +140,8 @@ std::string summary_text(const config::Config& config, const std::string& file, 
 std::string summary_json(const config::Config& config, const std::string& file, const std::string& program) {
   json::array listen, command, routes;
   for (const config::Address& address : config.listen) listen.emplace_back(url_of(address));
-  for (const std::string& word : config.replicas.command) command.emplace_back(word);
+  const auto& container = config.replicas.container;
+  for (const std::string& word : container ? container->command : config.replicas.command) command.emplace_back(word);
   for (const config::Route& route : config.routes)
     routes.push_back(json::object{{"path", route.path}, {"replay", replay_name(route.replay)}});
   return json::serialize(
@@ -148,6 +152,7 @@ std::string summary_json(const config::Config& config, const std::string& file, 
                    {"listen", std::move(listen)},
                    {"replicas", config.replicas.count},
                    {"command", std::move(command)},
+                   {"image", container ? json::value(container->image) : json::value(nullptr)},
                    {"program", program.empty() ? json::value(nullptr) : json::value(program)},
                    {"endpoints", endpoints_json(config.replicas.endpoints)},
                    {"health", health_json(config.replicas.health)},

@@ -75,13 +75,21 @@ TEST_CASE("summary: as JSON") {
       summary_json(config(kFull), "nines.yaml", "/usr/bin/serve") ==
       R"({"valid":true,"file":"nines.yaml","service":"language-id","objective":9.99E-1,)"
       R"("listen":["http://127.0.0.1:8000","http://[::1]:8000"],"replicas":3,)"
-      R"("command":["serve","{port}","two words","it's"],"program":"/usr/bin/serve","endpoints":[],)"
+      R"("command":["serve","{port}","two words","it's"],"image":null,"program":"/usr/bin/serve","endpoints":[],)"
       R"("health":{"path":"/health","interval":"2s","timeout":"1s","rise":1,"fall":3,"startup":"10m"},)"
       R"("routes":[{"path":"/classify","replay":"safe"},{"path":"/learn","replay":"never"}],"data":["a.db","b.db"],"files":["model.bin"],)"
       R"("backups":[{"to":"backups/","archive":["02:00"],"keep":"all within 7d"},)"
       R"({"to":"/mnt/b","archive":[],"keep":"2 last, 7 daily"}],"problems":[]})");
   CHECK(problems_json({{{2, 3}, {"what", "fix"}, "source"}}, "f") ==
         R"({"valid":false,"file":"f","problems":[{"line":2,"column":3,"what":"what","fix":"fix","source":"source"}]})");
+}
+
+TEST_CASE("summary: containers") {
+  const auto boxed = config("replicas: {count: 2, container: {image: 'my-ai:v1', port: 80, command: [serve, 'a b']}}");
+  CHECK(summary_text(boxed, "x.yaml", "")
+            .contains("  replicas   2 × container of my-ai:v1\n  command    serve 'a b'\n  health"));
+  CHECK(summary_json(boxed, "x.yaml", "").contains(R"("command":["serve","a b"],"image":"my-ai:v1","program":null)"));
+  CHECK_FALSE(summary_text(config("replicas: {container: {image: a, port: 80}}"), "x.yaml", "").contains("command"));
 }
 
 TEST_CASE("summary: words as a shell takes them") {

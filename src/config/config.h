@@ -89,6 +89,23 @@ struct Endpoint {
 
 using EnvironmentValue = std::variant<std::string, Secret>;
 
+// A replica as a container of an engine on this machine: Docker or Podman.
+struct Container {
+  enum class Network : std::uint8_t {
+    kBridge,  // the engine's: `port` of the image is published on a loopback port that nines chooses
+    kHost,    // this machine's: "{port}" in `command` or in `env` says where to listen
+  };
+  std::string image;
+  std::uint16_t port = 0;            // where the server in the image listens; 0 with kHost
+  std::vector<std::string> command;  // empty: the image's; "{port}" is replaced
+  Network network = Network::kBridge;
+  std::vector<std::string> volumes;  // "./data:/data", "NAME:/data:ro", as written
+  std::string engine;                // its Unix socket; empty: DOCKER_HOST, or where engines usually listen
+  std::uint64_t memory = 0;          // bytes, swap included; 0: no limit
+  int cpu_percent = 0;               // of one core; 0: no limit
+  bool operator==(const Container&) const = default;
+};
+
 // What a process may use. nullopt: as nines itself.
 struct ProcessLimits {
   std::optional<std::uint64_t> files;      // open at a time: RLIMIT_NOFILE
@@ -103,6 +120,7 @@ struct ProcessLimits {
 struct Launch {
   // argv of one replica, without a shell; either "{port}" or "{socket}" occurs in it.
   std::vector<std::string> command;
+  std::optional<Container> container;           // in place of a command; then directory, user, umask and limits are not
   std::map<std::string, EnvironmentValue> env;  // added to what nines itself was started with
   std::vector<std::string> env_file;            // files of NAME=VALUE lines, read at each start; `env` wins over them
   std::optional<std::string> directory;         // nullopt: the configuration's folder
@@ -110,6 +128,8 @@ struct Launch {
   std::optional<int> umask;
   ProcessLimits limits;
   std::vector<std::string> files;  // what the server cannot start without: model files, or folders of them
+  // What one runs, as messages name it: the command's program, or the image; empty for endpoints.
+  std::string program() const;
   // It listens on a Unix socket: "{socket}" occurs.
   bool by_socket() const;
   bool operator==(const Launch&) const = default;
@@ -142,7 +162,7 @@ struct Deploy {
   bool operator==(const Deploy&) const = default;
 };
 
-// Exactly one of `command` and `endpoints` is not empty.
+// Exactly one of `command`, `container` and `endpoints` is there.
 struct Replicas : Launch {
   int count = 1;                    // of `endpoints`: how many they are
   std::vector<Endpoint> endpoints;  // no address twice
@@ -297,6 +317,9 @@ inline constexpr std::size_t kTrustedProxies = 64;
 inline constexpr std::size_t kEndpoints = 64;
 inline constexpr Bounds<int> kWeight{0, 1000};
 inline constexpr Bounds<int> kTier{0, 9};
+inline constexpr std::size_t kVolumes = 64;
+inline constexpr Bounds<std::uint64_t> kContainerMemory{6ULL << 20, 1ULL << 44};  // less, no engine takes
+inline constexpr Bounds<int> kCpuPercent{1, 100'000};
 inline constexpr Bounds<Duration> kCanaryTimeout{100ms, 10min};
 inline constexpr Bounds<Duration> kStall{1s, 24h};
 inline constexpr std::size_t kFieldNameBytes = 64;

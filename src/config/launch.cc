@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "config/container.h"
 #include "config/protection.h"
 #include "config/values.h"
 
@@ -16,10 +17,13 @@ bool is_unquoted_placeholder(const Node& node) {
   return node.kind == Node::Kind::kMap && node.entries.size() == 1 && node.entries[0].value->kind == Node::Kind::kNull;
 }
 
-void read_command(Section& replicas, std::vector<std::string>& command) {
-  const Node* const node = replicas.value("command");
+}  // namespace
+
+void read_words(Section& replicas, std::string_view key, std::vector<std::string>& command,
+                Checked<> (*check)(const std::vector<std::string>&)) {
+  const Node* const node = replicas.value(key);
   if (node == nullptr) return;
-  const std::string what = replicas.dotted("command");
+  const std::string what = replicas.dotted(key);
   std::vector<std::string> words;
   std::size_t failures = 0;
   const auto check_one = [&](const Node& at, std::string_view word) {
@@ -51,9 +55,11 @@ void read_command(Section& replicas, std::vector<std::string>& command) {
     return replicas.expected(*node, what, std::string("a list or one string, such as ") + std::string(kCommandExample));
   }
   if (failures > 0) return;  // what is left may well lack {port}, and that would be news about our reading only
-  if (auto checked = check_command(words); !checked) return replicas.complain(node->at, what, checked.error());
+  if (auto checked = check(words); !checked) return replicas.complain(node->at, what, checked.error());
   command = std::move(words);
 }
+
+namespace {
 
 void read_environment(Section& replicas, std::map<std::string, EnvironmentValue>& env) {
   const Node* const node = replicas.value("env");
@@ -164,8 +170,9 @@ Checked<Need> parse_need(std::string_view text) {
 std::string Need::text() const { return path ? "http://" + at.text() + *path : at.text(); }
 
 void read_launch(Section& replicas, Launch& launch) {
-  read_command(replicas, launch.command);
+  read_words(replicas, "command", launch.command, check_command);
   read_environment(replicas, launch.env);
+  read_container(replicas, launch);
   read_env_files(replicas, launch.env_file);
   replicas.read("directory", launch.directory, checked_by(check_file_path));
   replicas.read("user", launch.user, parse_user);

@@ -16,6 +16,7 @@ constexpr std::string_view kEndpointsExample = "endpoints: [\"10.0.0.5:8000\"]";
 
 constexpr Key kReplicasKeys[] = {{"count"},
                                  {"command"},
+                                 {"container"},
                                  {"endpoints"},
                                  {"health"},
                                  {"canary"},
@@ -30,7 +31,8 @@ constexpr Key kReplicasKeys[] = {{"count"},
                                  {"needs"},
                                  {"deploy"},
                                  {"files"},
-                                 missing("container", "start the server with command:"),
+                                 elsewhere("image", "indent it below container:"),
+                                 elsewhere("port", "indent it below container:"),
                                  elsewhere("service", kOutside),
                                  elsewhere("objective", kOutside),
                                  elsewhere("listen", kOutside),
@@ -220,10 +222,15 @@ void refuse_beside_endpoints(Section& replicas) {
 // Exactly one of the ways to have a replica.
 void check_kind(Section& replicas) {
   const bool command = replicas.has("command"), endpoints = replicas.has("endpoints");
-  if (command && endpoints) {
+  const bool container = replicas.has("container");
+  if (container && (command || endpoints)) {
+    replicas.complain(replicas.at(),
+                      {std::string("replicas has both container and ") + (command ? "command" : "endpoints"),
+                       command ? "remove one, or indent command below container:" : "remove one"});
+  } else if (command && endpoints) {
     replicas.complain(replicas.at(), {"replicas has both command and endpoints",
                                       "nines either starts the servers or is told where they are; remove one"});
-  } else if (!command && !endpoints && !replicas.has("container")) {
+  } else if (!command && !endpoints && !container) {
     replicas.complain(replicas.at(),
                       {"replicas has no command", "say how one replica is started: " + std::string(kCommandExample)});
   }

@@ -84,6 +84,13 @@ std::string damaged(Random& random) {
                                               "\\",
                                               "  "};
   std::string text(kGood);
+  if (random.below(2) == 0) {
+    constexpr std::string_view kCommand =
+        "  command: [language-id, --port, \"{port}\", --db, 'data/ü.db', &m model.ftz, *m]\n";
+    text.replace(text.find(kCommand), kCommand.size(),
+                 "  container: {image: \"a/b:v1\", network: host, command: [x, \"{port}\", &m y], volumes: [./d:/d:ro, "
+                 "v:/v],\n    engine: /run/e.sock, memory: 1GiB, cpus: 1.5}\n");
+  }
   for (std::uint32_t edits = 1 + random.below(8); edits > 0 && !text.empty(); --edits) {
     const std::size_t at = random.below(static_cast<std::uint32_t>(text.size()));
     const std::size_t length = 1 + random.below(1 + random.below(40));
@@ -241,6 +248,34 @@ void add_endpoints(Random& random, Config& config) {
   replicas.count = static_cast<int>(replicas.endpoints.size());
 }
 
+void add_container(Random& random, Config& config) {
+  constexpr std::string_view kImages[] = {"a", "registry:5000/a/b_c-d:v1.0", "a@sha256:0123"};
+  Container container{.image = pick(random, kImages)};
+  if (random.below(2) == 0) {
+    container.network = Container::Network::kHost;
+    container.command = {"x" + any_text(random, 20), "{port}"};
+  } else {
+    container.port = static_cast<std::uint16_t>(1 + random.below(65'535));
+    if (random.below(2) == 0) container.command = {"x" + any_text(random, 20)};
+  }
+  while (random.below(3) != 0) {
+    constexpr std::string_view kVolumes[] = {"./a b:/b", "/a:/b:ro", "v_1:/v:ro,Z", "../ü:/:rw"};
+    container.volumes.push_back(pick(random, kVolumes));
+  }
+  if (random.below(2) == 0) container.engine = "/" + any_text(random, 30);
+  if (random.below(2) == 0)
+    container.memory = bounds::kContainerMemory.min +
+                       random.next() % (bounds::kContainerMemory.max - bounds::kContainerMemory.min + 1);
+  if (random.below(2) == 0) container.cpu_percent = any(random, bounds::kCpuPercent);
+  Replicas& replicas = config.replicas;
+  replicas.command.clear();
+  replicas.directory.reset();
+  replicas.user.reset();
+  replicas.umask.reset();
+  replicas.limits = {};
+  replicas.container = std::move(container);
+}
+
 Gateway any_gateway(Random& random) {
   const auto size = [&](Bounds<std::uint64_t> b) { return b.min + random.next() % (b.max - b.min + 1); };
   const auto wait = [&] { return any(random, bounds::kWait); };
@@ -299,6 +334,7 @@ Config any_config(Random& random) {
   config.gateway = any_gateway(random);
   add_protection(random, config);
   if (random.below(2) != 0) add_canary(random, config);
+  if (random.below(4) == 0) add_container(random, config);
   if (random.below(4) == 0) add_endpoints(random, config);
   return config;
 }

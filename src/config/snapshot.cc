@@ -2,6 +2,7 @@
 #include <type_traits>
 
 #include "config/config.h"
+#include "config/container.h"
 #include "config/values.h"
 
 namespace nines::config {
@@ -119,6 +120,22 @@ void write(std::string& out, const Gateway& gateway) {
   if (gateway.unavailable_page) line("unavailable_page", in_quotes(*gateway.unavailable_page));
 }
 
+void write(std::string& out, const Container& container) {
+  out += "  container:\n    image: " + in_quotes(container.image) + "\n";
+  const bool host = container.network == Container::Network::kHost;
+  out += std::string("    network: ") + (host ? "host" : "bridge") + "\n";
+  if (!host) out += "    port: " + std::to_string(container.port) + "\n";
+  const auto list = [&](const char* name, const std::vector<std::string>& items) {
+    if (!items.empty()) out += "    " + std::string(name) + ":\n";
+    for (const std::string& item : items) out += "      - " + in_quotes(item) + "\n";
+  };
+  list("command", container.command);
+  list("volumes", container.volumes);
+  if (!container.engine.empty()) out += "    engine: " + in_quotes(container.engine) + "\n";
+  if (container.memory > 0) out += "    memory: " + write_size(container.memory) + "\n";
+  if (container.cpu_percent > 0) out += "    cpus: " + in_quotes(write_cpus(container.cpu_percent)) + "\n";
+}
+
 std::string_view text_of(Restart restart) {
   switch (restart) {
     case Restart::kUnlessStopped: return "unless-stopped";
@@ -151,6 +168,7 @@ void write(std::string& out, const ProcessLimits& limits) {
 }
 
 void write(std::string& out, const Launch& launch) {
+  if (launch.container) write(out, *launch.container);
   write_list(out, "command", launch.command);
   if (!launch.env.empty()) out += "  env:\n";
   for (const auto& [name, value] : launch.env)

@@ -160,6 +160,11 @@ Checked<Address> parse_address(std::string_view text) {
   return Address{*ip, *port};
 }
 
+std::string Launch::program() const {
+  if (container) return container->image;
+  return command.empty() ? std::string() : command.front();
+}
+
 bool Launch::by_socket() const {
   return std::ranges::any_of(command, [](const std::string& argument) { return contains(argument, "{socket}"); });
 }

@@ -229,5 +229,47 @@ Task<void> crowded(Loop& loop) {
 }
 TEST_CASE("server: connections are bounded, and the one too many is told") { over_both(crowded); }
 
+// Answers one request with a head and, an hour after each other, two chunks; then it breaks off, or ends.
+Task<void> answers_slowly(net::Listener& listener, bool whole) {
+  auto stream = std::move((co_await listener.accept()).value());
+  std::array<char, 1024> request;
+  CHECK((co_await stream->read(request)).value_or(0) > 0);
+  CHECK(co_await stream->write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"));
+  for (const std::string_view piece : {"1\r\na\r\n", "1\r\nb\r\n"}) {
+    CHECK(co_await stream->loop().sleep(1h));
+    CHECK(co_await stream->write(piece));
+  }
+  if (whole) CHECK(co_await stream->write("0\r\n\r\n"));
+}
+
+Task<std::string> downloaded(Loop& loop, Address at) {
+  auto download = co_await Download::open(loop, {.to = at, .timeout = 5s});
+  if (!download) co_return "<" + std::string(name_of(download.error().code())) + ">";
+  CHECK(download->head().status() == 200);
+  std::string all;
+  while (true) {
+    const auto piece = co_await download->piece();
+    if (!piece) co_return all + "<" + std::string(name_of(piece.error().code())) + ">";
+    if (piece->empty()) co_return all;
+    all += *piece;
+  }
+}
+
+TEST_CASE("client: a download lasts as long as its answer, and one that breaks off is no end") {
+  for (const bool whole : {true, false}) {
+    CAPTURE(whole);
+    MemoryLoop loop;
+    auto listener = std::move(loop.listen(Address::loopback(0)).value());
+    loop.start(answers_slowly(*listener, whole));
+    CHECK(loop.run(downloaded(loop, listener->address())) == (whole ? "ab" : "ab<closed>"));
+  }
+}
+
+TEST_CASE("client: a download that does not begin is given up") {
+  MemoryLoop loop;
+  auto listener = std::move(loop.listen(Address::loopback(0)).value());
+  CHECK(loop.run(downloaded(loop, listener->address())) == "<timed_out>");
+}
+
 }  // namespace
 }  // namespace nines::http
