@@ -281,6 +281,12 @@ struct World {
     }
     rollout.reset();
     if (book) rollout.emplace(rollout_limits, *book);
+    // Without a deploy everybody is of the one release: what the one before had not written down is mended.
+    for (Place& p : places) {
+      if (book || p.next == active) continue;
+      p.next = active;
+      if (p.alive && !p.held) p.replica.restart(now);
+    }
     now = back;
     // A drain that ended meanwhile is seen by the next look at the counters.
     for (Place& p : places)
@@ -377,7 +383,7 @@ struct World {
 };
 
 TEST_CASE("rollout: thousands of days") {
-  constexpr std::uint64_t kDays = 5'000;
+  constexpr std::uint64_t kDays = 4'000;
   std::uint64_t deploys = 0, done = 0, undone = 0, deaths = 0, chaos = 0;
   for (std::uint64_t seed = 1; seed <= kDays; ++seed) {
     CAPTURE(seed);
