@@ -522,6 +522,7 @@ supervise::Member ReplicaUnit::member(supervise::Evidence seen) const {
   return {.spare = options_.spare,
           .wanted = wish_.stopped_by.empty(),
           .release = release(),
+          .next = next_->number,
           .state = machine_.state(),
           .since = since_,
           .crashes = machine_.crashes_in_row(),

@@ -151,19 +151,23 @@ bool Rollout::retire_spares(Members members, Orders& orders) {
 
 bool Rollout::converge(Members members, ReleaseNumber target, std::size_t goal, bool may_spare, Orders& orders) {
   const std::size_t all = base_count(members);
-  std::size_t have = 0, are_ready = 0, under_way = 0;
+  std::size_t have = 0, settled = 0, under_way = 0;
   for (std::size_t i = 0; i < members.size(); ++i) {
     const Member& one = members[i];
     // What a person keeps stopped takes no part, and gets the release for when it is started again.
-    if (!one.spare && !one.wanted && goal == all && one.release != target)
-      orders.push_back({What::kReplace, i, target});
+    if (!one.spare && !one.wanted && goal == all && one.next != target) orders.push_back({What::kReplace, i, target});
     if (!is_base(one)) continue;
-    if (one.release == target) {
+    if (one.state == State::kDraining || one.state == State::kStopping) {
+      // It is being replaced already, whoever wished it; what comes after it is ours.
+      if (one.next != target && (goal == all || one.release == target)) orders.push_back({What::kReplace, i, target});
       ++have;
-      ++(one.state == State::kReady ? are_ready : under_way);
-    } else if (one.state == State::kDraining || one.state == State::kStopping) {
-      ++have;  // it is being replaced already, whoever wished it
       ++under_way;
+    } else if (one.release == target) {
+      ++have;
+      // The old release may have become unwell meanwhile, a database be gone: that is no matter of the deploy, and a
+      // next one must not wait for it.
+      const bool unwell = memory_.stage == Stage::kBack && (one.crashes > 0 || one.state == State::kUnready);
+      ++(one.state == State::kReady || unwell ? settled : under_way);
     }
   }
   const std::size_t at_a_time = static_cast<std::size_t>(std::max(limits_.surge, 1));
@@ -187,7 +191,7 @@ bool Rollout::converge(Members members, ReleaseNumber target, std::size_t goal, 
       ++under_way;
     }
   }
-  return have >= goal && under_way == 0 && are_ready >= std::min(goal, all);
+  return have >= goal && under_way == 0 && settled >= std::min(goal, all);
 }
 
 bool Rollout::compared(Members members, Instant now) {

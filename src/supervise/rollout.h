@@ -59,6 +59,7 @@ struct Member {
   bool spare = false;
   bool wanted = true;         // no person keeps it stopped; of a spare: it was told to run
   ReleaseNumber release = 0;  // of its process; without one, of the next
+  ReleaseNumber next = 0;     // of its next process
   State state = State::kStopped;
   Instant since{};             // in this state
   int crashes = 0;             // in a row

@@ -175,6 +175,7 @@ struct World {
       all.push_back({.spare = p.spare,
                      .wanted = !p.held,
                      .release = p.alive ? p.running : p.next,
+                     .next = p.next,
                      .state = p.replica.state(),
                      .since = p.since,
                      .crashes = p.replica.crashes_in_row(),
@@ -191,7 +192,10 @@ struct World {
     ++deploys;
     releases[++newest] = random.below(3) == 0 ? Kind::kGood : static_cast<Kind>(random.below(kKinds));
     book = RolloutMemory{.from = active, .to = newest, .judged = random.below(8) != 0};
-    given_up = interfered = false;
+    given_up = false;
+    // What is not well to begin with cannot be compared with.
+    interfered = std::ranges::any_of(
+        places, [](const Place& p) { return !p.spare && !p.held && p.replica.state() != State::kReady; });
     rollout.emplace(rollout_limits, *book);
   }
 
@@ -373,6 +377,7 @@ struct World {
 
   void heal() {
     faulty = false;
+    interfered = true;
     next_deploy = next_death = next_chaos = Instant::never();
     for (Place& p : places) {
       std::erase_if(p.future, [](const auto& e) { return e.second == What::kSick; });

@@ -19,6 +19,8 @@ Member member(const std::string& word) {
   const bool spare = word.front() == '(';
   const std::string text = spare ? word.substr(1, word.size() - 2) : word;
   Member m{.spare = spare, .release = static_cast<ReleaseNumber>(text[1] - '0'), .since = kStart};
+  // What is on its way out makes room for the new one, but for 'D'.
+  m.next = text[0] == 'd' || text[0] == 't' ? kNew : m.release;
   m.was_ready = text[0] == 'r' || text[0] == 'u' || text[0] == 'U';
   if (text.size() > 2) m.crashes = text[2] - '0', m.was_ready = true;
   switch (text[0]) {
@@ -27,7 +29,8 @@ Member member(const std::string& word) {
     case 'u': m.state = State::kUnready; break;
     case 'U': m.state = State::kUnready, m.since = Instant{kStart.since_boot - 10s}; break;
     case 'w': m.state = State::kWaiting, m.crashes = std::max(m.crashes, 1); break;
-    case 'd': m.state = State::kDraining; break;
+    case 'd':
+    case 'D': m.state = State::kDraining; break;
     case 't': m.state = State::kStopping; break;
     case 'x': m.state = State::kStopped, m.wanted = false; break;
     case 'f': m.state = State::kStopped; break;
@@ -142,7 +145,8 @@ TEST_CASE("rollout: from half to all") {
       {"... a single one", kAll, "r1", "replace:0=2", kAll, 0},
       {"... of two, one at a time", kAll, "s2 r1", "", kAll, 0},
       {"... done", kAll, "r2 r2 r2", "", Stage::kEnded, 0},
-      {"a person drained one: it comes back new", kAll, "d1 r2 r2 (r2)", "", kAll},
+      {"a person restarts one: it comes back new", kAll, "D1 r2 r2 (r2)", "replace:0=2", kAll},
+      {"... not before its turn", kHalf, "D1 r1 r1 r1 (r2)", "", kHalf},
   };
   for (const Row& row : rows) check(row);
 }
@@ -182,9 +186,14 @@ TEST_CASE("rollout: when it goes back") {
       {"a single one waits for the spare", kBack, "r2 (s1)", "", kBack},
       {"... and goes", kBack, "r2 (r1)", "replace:0=1", kBack},
       {"a single one that does not serve goes at once", kBack, "u2 (s1)", "replace:0=1", kBack},
+      {"one on its way to the new release is called back", kBack, "d1 r1 (x1)", "replace:0=1", kBack},
+      {"... and is waited for", kBack, "D1 r1 (x1)", "", kBack},
       {"all are old: the spare is retired", kBack, "r1 r1 (r1)", "retire:2", kBack},
       {"... not before they are ready", kBack, "r1 s1 (r1)", "", kBack},
       {"... and waited for", kBack, "r1 r1 (x1)", "", Stage::kEnded},
+      {"an old one that crashes by now is no matter of the deploy", kBack, "r1 w1 (r1)", "retire:2", kBack},
+      {"... nor one that is unready", kBack, "r1 u1 (x1)", "", Stage::kEnded},
+      {"... and keeps no new one in its place", kBack, "w1 u2 r1 r1 (s1)", "replace:1=1", kBack},
       {"one that a person stopped gets the old release again", kBack, "r1 x2 (x1)", "replace:1=1", Stage::kEnded},
       {"without a spare", kBack, "r2 r1 r1", "replace:0=1", kBack, 0},
       {"... waits while one is missing", kBack, "r2 s1 r1", "", kBack, 0},
