@@ -137,7 +137,10 @@ void ReplicaUnit::adopt(const supervise::Found& found, const plane::Route& befor
   incarnation_ = found.incarnation;
   group_ = owner_.cgroups().find(group_name(options_.paths, options_.name, incarnation_));
   oom_seen_ = group_.oom_kills().value_or(0);
-  if (machine_.state() == State::kReady || machine_.state() == State::kUnready) ready_incarnation_ = incarnation_;
+  if (machine_.state() == State::kReady || machine_.state() == State::kUnready) {
+    ready_incarnation_ = incarnation_;
+    first_ready_ = since_;
+  }
   port_ = found.port;
   if (port_ != 0) owner_.claim_port(port_);
   // RUN may have been another folder when it was started; who knows only its tag knows only what is usual.
@@ -441,7 +444,8 @@ void ReplicaUnit::look() {
       if (verdict->health == plane::Health::kUp) machine_.on_healthy(loop_.now());
       if (verdict->health == plane::Health::kDown) machine_.on_unhealthy(loop_.now());
       const State after = machine_.state();
-      if (after == State::kReady) ready_incarnation_ = incarnation_;
+      if (after == State::kReady && std::exchange(ready_incarnation_, incarnation_) != incarnation_)
+        first_ready_ = loop_.now();
       if (before != after && after == State::kReady)
         note(EventKind::kReady, pid(), "", (loop_.now() - spawned_).count(), port_);
       if (before != after && after == State::kUnready) note(EventKind::kUnready, pid(), verdict->reason);
@@ -533,7 +537,9 @@ supervise::Member ReplicaUnit::member(supervise::Evidence seen) const {
 }
 
 bool ReplicaUnit::has_loaded(const std::string& path, Instant from, Instant until, std::uint64_t inode) const {
-  if (spawned_ >= from && spawned_ <= until) return true;
+  // From its start until it was ready first, it may have been reading.
+  const bool ready_before = ready_incarnation_ == incarnation_ && first_ready_ < from;
+  if (spawned_ <= until && !ready_before) return true;
   if (inode == 0 || pid() == 0) return false;
   const std::string name = std::filesystem::path(path).filename().native();
   std::vector<pid_t> all = supervise::followers_of(pid());

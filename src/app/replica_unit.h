@@ -108,7 +108,7 @@ class ReplicaUnit final : private net::Timer {
     const SharedRelease& release = pid() != 0 ? running_ : next_;
     return release ? release->number : 0;
   }
-  // Its process was started between these moments, or has the file of this inode mapped.
+  // Its process may have read between these moments, or has the file of this inode mapped.
   bool has_loaded(const std::string& path, Instant from, Instant until, std::uint64_t inode) const;
   supervise::Patient patient() const;
   // Notes when the kernel killed one of its processes for its memory limit, and not the first one.
@@ -168,6 +168,7 @@ class ReplicaUnit final : private net::Timer {
   SharedRelease next_, running_;
   int deploy_percent_ = 100;
   std::uint64_t ready_incarnation_ = 0;  // the last one that was ready
+  Instant first_ready_{};                // when that one was so first
   std::uint64_t first_of_release_ = 0;   // the first incarnation of the release it runs
   std::string last_end_;                 // how its last process ended, in words
   std::string given_up_;                 // why its present process is, if it is

@@ -17,6 +17,7 @@ constexpr double kTrialPart = 0.05;
 constexpr int kPieces = 5;  // of the time that two releases are compared
 constexpr Duration kPieceMin = 500ms;
 constexpr int kSlowInRow = 2;
+constexpr int kPatience = 3;  // times the time that they are to be compared
 
 bool coming(const Member& member) {
   return member.state == State::kWaiting || member.state == State::kStarting || member.state == State::kUnready ||
@@ -206,18 +207,22 @@ bool Rollout::compared(Members members, Instant now) {
       if ((members[i].release == memory_.to) == fresh) sum += seen[i] - before[i];
     return sum;
   };
-  auto why = more_errors(of_release(window_->before, false), of_release(window_->before, true), limits_.tolerance);
+  const Evidence old = of_release(window_->before, false);
+  auto why = more_errors(old, of_release(window_->before, true), limits_.tolerance);
   const Duration piece = std::max<Duration>(limits_.bake / kPieces, kPieceMin);
-  if (!why && now - window_->piece_since >= piece) {
-    const auto slow =
-        slower(of_release(window_->piece_before, false), of_release(window_->piece_before, true), limits_.tolerance);
+  const Evidence fresh = of_release(window_->piece_before, true);
+  if (!why && now - window_->piece_since >= piece && enough_to_compare(fresh)) {
+    const auto slow = slower(of_release(window_->piece_before, false), fresh, limits_.tolerance);
     window_->slow_in_row = slow ? window_->slow_in_row + 1 : 0;
     if (window_->slow_in_row == kSlowInRow) why = slow;
+    window_->judged = true;
     window_->piece_since = now;
     window_->piece_before = std::move(seen);
   }
   if (why) return give_up(*std::move(why)), false;
-  return now - window_->since >= limits_.bake;
+  // Where requests come, but few, a judgement is worth waiting for; and one that looks slow is looked at once more.
+  const bool settled = (window_->judged && window_->slow_in_row == 0) || old.requests == 0;
+  return now - window_->since >= (settled ? limits_.bake : limits_.bake * kPatience);
 }
 
 std::optional<std::string> Rollout::failure_of(Members members, Instant now) const {

@@ -125,6 +125,7 @@ class Rollout {
     Instant piece_since;
     std::vector<Evidence> piece_before;
     int slow_in_row = 0;
+    bool judged = false;  // at least one piece was
   };
   std::optional<Window> window_;  // of the present stage
 };

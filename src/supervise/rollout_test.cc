@@ -265,6 +265,36 @@ TEST_CASE("rollout: slow for a moment, as what has just started is") {
   CHECK(rollout.memory().stage == Stage::kTrial);
 }
 
+TEST_CASE("rollout: few requests are waited for, and not for ever") {
+  struct Case {
+    const char* why;
+    std::uint64_t old, fresh;  // requests a second
+    Duration until;            // how long the trial takes
+  };
+  const Case cases[] = {
+      {"nobody asks: nothing to wait for", 0, 0, 10s},
+      {"enough", 100, 20, 10s},
+      {"few: until there are enough", 100, 1, 20s},
+      {"none at all for the new one: three times as long", 100, 0, 30s},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.why);
+    Rollout rollout({}, {.from = kOld, .to = kNew});
+    auto all = members("r1 r1 (r2)");
+    Instant now = kStart;
+    for (; now < kStart + 100s; now = now + 1s) {
+      (void)rollout.next(all, now);
+      if (rollout.memory().stage != Stage::kTrial) break;
+      for (Member& one : all) {
+        const std::uint64_t requests = one.release == kNew ? c.fresh : c.old;
+        one.seen.requests += requests;
+        one.seen.latency[plane::latency_bucket(2ms)] += requests;
+      }
+    }
+    CHECK(now - kStart == c.until);
+  }
+}
+
 TEST_CASE("rollout: what was counted before a stage began says nothing in it") {
   Rollout rollout({}, {.from = kOld, .to = kNew});
   auto all = members("r1 r1 (r2)");
