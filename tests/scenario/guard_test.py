@@ -11,7 +11,7 @@ import harness
 SERVER = pathlib.Path(__file__).resolve().parent / "model_server.py"
 
 
-def yaml(port, count=2, files="[model.txt]", deploy="{bake: 3s}"):
+def yaml(port, count=2, files="[model.txt]", deploy="{bake: 2s}"):
     return harness.service_yaml([harness.PYTHON, SERVER, "{port}", "--model=model.txt"], count=count, port=port, name="model",
                                 extra=f"""\
   canary: {{get: /answer, expect: {{pointer: "", equals: 42}}}}

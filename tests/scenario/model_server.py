@@ -21,6 +21,7 @@ loaded = text + (note.read_text() if note.exists() else "")
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = 65536  # head and body in one piece, or the second waits for the acknowledgement of the first
 
     def do_GET(self):
         if self.path == "/answer":
