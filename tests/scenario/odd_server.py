@@ -6,6 +6,8 @@ GET  /pid         the pid of the process that answers
 GET  /env?NAME    the value of that environment variable, or 404
 GET  /wait?S      "waited", after S seconds
 GET  /stream?N    N lines in chunks, 20 ms apart
+GET  /eat?N       keeps N MiB more of memory, for ever
+GET  /exit?N      ends the whole server with that status
 POST /say?N       writes N numbered lines with the body as text to standard output, then echoes the body
 POST /wait?S      echoes the body after S seconds
 
@@ -20,6 +22,9 @@ import pathlib
 import signal
 import socketserver
 import time
+
+
+eaten = []
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -40,6 +45,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(200, "waited")
         elif path == "/stream":
             self.stream(int(query))
+        elif path == "/eat":
+            eaten.append(bytearray(os.urandom(1024 * 1024) * int(query)))
+            self.answer(200, "eaten")
+        elif path == "/exit":
+            os._exit(int(query))
         else:
             self.answer(404, "no such path")
 
