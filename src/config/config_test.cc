@@ -352,6 +352,69 @@ TEST_CASE("config: what to run") {
   CHECK_FALSE(good(kRun).replicas.by_socket());
 }
 
+TEST_CASE("config: how a process is started, and started again") {
+  const Config config = good(replicas(R"(env_file: [a.env, b.env]
+  directory: work
+  user: api:models
+  umask: 027
+  limits: {files: 65536, processes: 100, core: 0B, memory: 2GiB, cpu_weight: 50}
+  restart: on-failure
+  needs: ["127.0.0.1:5432", "http://10.0.0.9:80/ready?x=1", "http://10.0.0.9:81"]
+  deploy: {surge: 0, bake: 30s, errors: 5%, latency: 150%}
+  health: {restart_after: never}
+  canary: {get: /x, before_ready: false})"));
+  const Replicas& r = config.replicas;
+  CHECK(r.env_file == std::vector<std::string>{"a.env", "b.env"});
+  CHECK(r.directory == "work");
+  CHECK(r.user == "api:models");
+  CHECK(r.umask == 027);
+  CHECK((r.limits == ProcessLimits{65536, 100, 0, 2ULL << 30, 50}));
+  CHECK(r.restart == Restart::kOnFailure);
+  REQUIRE(r.needs.size() == 3);
+  CHECK((r.needs[0] == Need{{"127.0.0.1", 5432}, std::nullopt}));
+  CHECK((r.needs[1] == Need{{"10.0.0.9", 80}, "/ready?x=1"}));
+  CHECK(r.needs[2].text() == "http://10.0.0.9:81/");
+  CHECK((r.deploy == Deploy{0, 30s, 5, 150}));
+  CHECK_FALSE(r.health.restart_after);
+  CHECK_FALSE(r.canary->before_ready);
+  CHECK((good(to_yaml(config)) == config));
+  for (const char* policy : {"unless-stopped", "always", "never"}) {
+    const Config other = good(replicas("restart: " + std::string(policy)));
+    CHECK((good(to_yaml(other)) == other));
+  }
+  CHECK(good(replicas("health: {restart_after: 5s}")).replicas.health.restart_after == 5s);
+
+  const Claim claims[] = {
+      {"no policy", replicas("restart: sometimes"),
+       "3:12 replicas.restart: \"sometimes\" is none of unless-stopped, always, on-failure, never"},
+      {"no user", replicas("user: \"a b\""), "3:9 replicas.user: \"a b\" is no user"},
+      {"no group", replicas("user: \"a:\""), "3:9 replicas.user: \"a:\" is no user"},
+      {"a user and a socket", "replicas: {command: \"serve {socket}\", user: api}",
+       "1:44 another user than nines cannot listen on {socket}"},
+      {"no umask", replicas("umask: 8"), "3:10 replicas.umask: \"8\" is no umask; write it in octal"},
+      {"too much of a umask", replicas("umask: \"1777\""), "3:10 replicas.umask: \"1777\" is no umask"},
+      {"a need without a port", replicas("needs: [127.0.0.1]"),
+       "3:11 replicas.needs: \"127.0.0.1\" has no port; write IP:PORT for a TCP connect, or http://IP:PORT/PATH"},
+      {"a need with a name", replicas("needs: [\"db:5432\"]"), "3:11 replicas.needs: \"db\" is a name"},
+      {"a need twice", replicas("needs: [\"10.0.0.1:1\", \"10.0.0.1:1\"]"),
+       "3:25 replicas.needs: \"10.0.0.1:1\" is named already"},
+      {"a file twice", replicas("env_file: [a, ./a]"), "3:17 replicas.env_file: \"./a\" is named already"},
+      {"an unknown limit", replicas("limits: {file: 1}"), "3:12 unknown key \"file\"; did you mean \"files\"?"},
+      {"a limit with a unit", replicas("limits: {files: 1KiB}"), "3:19 replicas.limits.files: \"1KiB\" is not a whole"},
+      {"memory without a unit", replicas("limits: {memory: 100}"), "3:20 replicas.limits.memory: \"100\" has no unit"},
+      {"neither a duration nor never", replicas("health: {restart_after: no}"),
+       "3:27 replicas.health.restart_after: \"no\" is not a duration"},
+      {"with endpoints", "replicas: {endpoints: [\"10.0.0.1:80\"], user: api, restart: always}",
+       "1:40 \"user\" is for servers that nines starts, not for endpoints"},
+  };
+  for (const Claim& claim : claims) {
+    CAPTURE(claim.why);
+    const auto said = bad(claim.yaml);
+    REQUIRE_FALSE(said.empty());
+    CHECK(said.front().starts_with(claim.says));
+  }
+}
+
 TEST_CASE("config: endpoints elsewhere") {
   const auto endpoints = [](const std::string& items) { return "replicas: {endpoints: " + items + "}"; };
   const Config config = good(endpoints("[\"10.0.0.5:8000\", {address: \"[fd00::5]:80\", weight: 50, tier: 1}]"));
@@ -536,6 +599,14 @@ TEST_CASE("config: both ends of every bound are inside, and the next value is no
       {"replicas.health.startup", "999ms", "1s", "24h", "86401s", "from 1s to 1d"},
       {"replicas.stop.drain", "-1s", "0s", "1h", "3601s", ""},
       {"replicas.stop.grace", "-1s", "0s", "1h", "3601s", ""},
+      {"replicas.health.restart_after", "999ms", "1s", "24h", "86401s", ""},
+      {"replicas.limits.files", "15", "16", "1073741824", "1073741825", ""},
+      {"replicas.limits.memory", "15MiB", "16MiB", "64TiB", "65TiB", ""},
+      {"replicas.limits.cpu_weight", "0", "1", "10000", "10001", ""},
+      {"replicas.deploy.surge", "-1", "0", "4", "5", ""},
+      {"replicas.deploy.bake", "-1s", "0s", "24h", "86401s", ""},
+      {"replicas.deploy.errors", "-1%", "0%", "100%", "101%", ""},
+      {"replicas.deploy.latency", "99%", "100%", "10000%", "10001%", ""},
       {"gateway.threads", "0", "1", "64", "65", "from 1 to 64"},
       {"gateway.in_flight", "0", "1", "100000", "100001", "from 1 to 100000"},
       {"gateway.queue", "-1", "0", "100000", "100001", "from 0 to 100000"},
