@@ -390,7 +390,7 @@ TEST_CASE("config: how a process is started, and started again") {
       {"no user", replicas("user: \"a b\""), "3:9 replicas.user: \"a b\" is no user"},
       {"no group", replicas("user: \"a:\""), "3:9 replicas.user: \"a:\" is no user"},
       {"a user and a socket", "replicas: {command: \"serve {socket}\", user: api}",
-       "1:44 another user than nines cannot listen on {socket}"},
+       "1:45 another user than nines cannot listen on {socket}"},
       {"no umask", replicas("umask: 8"), "3:10 replicas.umask: \"8\" is no umask; write it in octal"},
       {"too much of a umask", replicas("umask: \"1777\""), "3:10 replicas.umask: \"1777\" is no umask"},
       {"a need without a port", replicas("needs: [127.0.0.1]"),
