@@ -19,6 +19,7 @@ namespace json = boost::json;
 using Kind = backup::GuardFinding::Kind;
 
 constexpr std::size_t kToTellMax = 1000;
+constexpr Duration kHeldMost = 10min;
 
 // Tells one writing of a file, by a rename, from the next.
 std::string writing_of(const std::string& path) {
@@ -26,6 +27,14 @@ std::string writing_of(const std::string& path) {
   if (::stat(path.c_str(), &status) != 0) return "";
   return std::to_string(status.st_ino) + "/" + std::to_string(status.st_mtim.tv_sec) + "." +
          std::to_string(status.st_mtim.tv_nsec);
+}
+
+// Somebody is at work, and has not died over it.
+bool is_held(const std::string& mark) {
+  struct stat status{};
+  if (::stat(mark.c_str(), &status) != 0 || status.st_size == 0) return false;
+  const auto made = std::chrono::seconds(status.st_mtim.tv_sec);
+  return net::wall_time().time_since_epoch() - made < kHeldMost;
 }
 
 backup::FileGuard::Options options_of(const Service& service) {
@@ -88,7 +97,8 @@ void ModelGuard::look() {
   const std::string mark = writing_of(service_.paths.trust_mark());
   for (const auto& finding : guard_.look(active->files, !mark.empty(), &net::boot_time)) tell(finding);
   // One that was made meanwhile holds for the next look.
-  if (!mark.empty() && writing_of(service_.paths.trust_mark()) == mark) ::unlink(service_.paths.trust_mark().c_str());
+  if (!mark.empty() && !is_held(service_.paths.trust_mark()) && writing_of(service_.paths.trust_mark()) == mark)
+    ::unlink(service_.paths.trust_mark().c_str());
 
   json::object known;
   for (const auto& [path, digest] : guard_.known()) {

@@ -35,7 +35,8 @@ struct Paths {
   std::string staged_files(std::uint32_t release) const { return state + "/staged/" + std::to_string(release); }
   std::string guard_record() const { return state + "/guard.json"; }
   std::string displaced_files() const { return state + "/displaced"; }
-  // Whoever replaces guarded files by hand makes it first: then what is there is trusted.
+  // Whoever replaces guarded files makes it first: as long as it is there, what is found is right. Empty, it holds for
+  // one look; with something in it, until it is emptied, or for ten minutes.
   std::string trust_mark() const { return state + "/trust-files"; }
   std::string ledger_file() const { return state + "/ledger.db"; }
   std::string logs() const { return state + "/logs"; }

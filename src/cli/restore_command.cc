@@ -19,6 +19,7 @@
 #include "cli/terminal.h"
 #include "http/client.h"
 #include "net/epoll_loop.h"
+#include "storage/files.h"
 
 namespace nines::cli {
 namespace {
@@ -173,7 +174,11 @@ class Restorer {
   }
 
   Answered<bool> swap(const std::string& stamp) {
+    const std::string mark = service_.paths.trust_mark();
+    // The guard of model files must not put the old ones back.
+    if (options_.files) (void)storage::write_file_atomically(mark, "a restore is at work", 0640);
     auto swapped = backup::swap(done_.staging.items, stamp);
+    if (options_.files) (void)storage::write_file_atomically(mark, "", 0640);
     if (!swapped) {
       const bool untouched = swapped.error().code() == Code::kRefused;
       return refuse(kNo, (untouched ? "nothing was changed: " : "the restore is not complete; repeat it: ") +

@@ -6,6 +6,7 @@ import json
 import pathlib
 import sqlite3
 import subprocess
+import time
 import tempfile
 import threading
 import unittest
@@ -136,10 +137,12 @@ class Backup(unittest.TestCase):
             classify(s, 5)
             harness.wait_for(lambda: written(s) == 5, 20, "five rows")
             archive = self.take(s)["archive"]
-            (s.folder / "model.bin").write_text("changed")
+            s.down(status=0)
+            (s.folder / "model.bin").write_text("changed")  # while it runs, its guard would put back the other one
+            s.up()
             classify(s, 3)
             harness.wait_for(lambda: written(s) == 8, 20, "eight rows")
-            before = s.replicas()
+            before = s.wait_ready(2)
             done = json.loads(s.nines("restore", "--yes", "--json", status=0).stdout)
             self.assertEqual(done["archive"], archive)
             restored, = done["files"]
@@ -157,6 +160,11 @@ class Backup(unittest.TestCase):
             self.assertEqual(query(s.folder / "data/ai_api.db", "PRAGMA integrity_check"), [("ok",)])
             s.nines("restore", "--yes", "--files", "--from", archive, status=0)
             self.assertEqual((s.folder / "model.bin").read_text(), "a model")
+            # The guard takes what was restored for right.
+            harness.wait_for(lambda: not (s.state / "trust-files").exists(), 10, "a look of the guard")
+            time.sleep(1.5)
+            self.assertEqual((s.folder / "model.bin").read_text(), "a model")
+            self.assertEqual([e for e in s.events() if e["kind"] == "file_damaged"], [])
 
     def test_a_restore_without_a_running_service(self):
         with service() as s:
