@@ -326,13 +326,14 @@ std::map<std::string, std::string> texts_in(const json::object& object, std::str
   return texts;
 }
 
-// The keeper's, about guarded files: {"known": {PATH: DIGEST}}, or {"path": …, "what": "placed"|"put_back"|"lost"|
-// "unkept", "digest": …, "why": …, "displaced": …, "good_until_ns": …, "inode": …, "ns": …}.
+// The keeper's, about guarded files: {"known": {PATH: DIGEST}, "release": N}, or {"path": …, "what":
+// "placed"|"put_back"|"lost"| "unkept", "digest": …, "why": …, "displaced": …, "good_until_ns": …, "inode": …, "ns":
+// …}.
 http::Response hear_of_file(Supervisor& supervisor, const std::string& body) {
   const json::object object = object_of(body);
   Deployment& deployment = supervisor.deployment();
   if (object.contains("known")) {
-    deployment.files_known(texts_in(object, "known"));
+    deployment.files_known(static_cast<ReleaseNumber>(number_in(object, "release")), texts_in(object, "known"));
     return json_response(json::object(), 202);
   }
   const std::string path = text_in(object, "path"), what = text_in(object, "what");
@@ -365,7 +366,7 @@ http::Response deploy(Supervisor& supervisor, const std::string& body) {
   if (!config->replicas.endpoints.empty())
     return http::error_response(400, "the configuration has no command: there is nothing to deploy", "no_command");
   const json::value* const again = object.if_contains("again");
-  return answer_to(supervisor.deployment().deploy({.launch = config->replicas,
+  return answer_to(supervisor.deployment().deploy({.launch = static_cast<const config::Launch&>(config->replicas),
                                                    .files = texts_in(object, "files"),
                                                    .again = again != nullptr && again->is_bool() && again->as_bool()},
                                                   who_asks(body)));

@@ -15,6 +15,13 @@ namespace {
 
 constexpr Duration kLook = 250ms;
 
+// The file, or a folder above it, is one of replicas.files.
+bool is_guarded(const config::Launch& launch, const std::string& path) {
+  return std::ranges::any_of(launch.files, [&](const std::string& entry) {
+    return path == entry || path.starts_with(entry.ends_with('/') ? entry : entry + "/");
+  });
+}
+
 supervise::RolloutLimits limits_of(const config::Deploy& deploy) {
   return {.surge = deploy.surge,
           .bake = deploy.bake,
@@ -58,7 +65,12 @@ void Deployment::inherit(bool first) {
     }
   }
   const SharedRelease before = active();
-  if (!before || (first && !releases_.rollout && before->launch != configured)) {
+  const bool other = !before || (first && !releases_.rollout && before->launch != configured);
+  if (const SharedRelease bad = other && before ? rolled_back(configured) : nullptr) {
+    hooks_.warn("nines.yaml says what release " + std::to_string(bad->number) + " was, which was rolled back (" +
+                bad->why + "); goes on with release " + std::to_string(before->number) +
+                ". `nines deploy` tries it again");
+  } else if (other) {
     Release release{.launch = configured,
                     .what = before ? difference(before->launch, configured) : "",
                     .by = "nines up",
@@ -66,10 +78,23 @@ void Deployment::inherit(bool first) {
                     .outcome = Release::Outcome::kDone,
                     .ended = now};
     if (before) release.files = before->files, release.staged = before->staged;
-    releases_.active = releases_.add(std::move(release)).number;
+    // What is not guarded any more is nobody's business.
+    std::erase_if(release.files, [&](const auto& file) { return !is_guarded(configured, file.first); });
+    std::erase_if(release.staged, [&](const std::string& path) { return !release.files.contains(path); });
+    const SharedRelease added = releases_.find(releases_.add(std::move(release)).number);
+    releases_.active = added->number;
+    if (auto staged = stage(*added); !staged) hooks_.warn(staged.error().text());
   }
-  (void)keep();
+  if (!before || first || releases_.active != before->number) (void)keep();
   if (releases_.rollout) begin(*releases_.rollout);
+}
+
+// The last one with this launch, if it was rolled back.
+SharedRelease Deployment::rolled_back(const config::Launch& launch) const {
+  SharedRelease last;
+  for (const SharedRelease& release : releases_.all())
+    if (release->launch == launch) last = release;
+  return last && last->outcome == Release::Outcome::kRolledBack ? last : nullptr;
 }
 
 void Deployment::begin(supervise::RolloutMemory memory) {
@@ -104,6 +129,12 @@ Result<> stays_in_place(const config::Launch& before, const config::Launch& afte
 }  // namespace
 
 Result<ReleaseNumber> Deployment::deploy(Wanted wanted, const std::string& by) {
+  // One that is being taken back may wait for an old release that cannot start any more: a new one must not.
+  if (under_way() && releases_.rollout->undone() && releases_.rollout->from != releases_.rollout->to) {
+    releases_.end(releases_.rollout->to, Release::Outcome::kRolledBack, releases_.rollout->why, net::wall_time());
+    releases_.rollout.reset();
+    rollout_.reset();
+  }
   if (under_way())
     return failure(Code::kExists, "the deploy of release " + std::to_string(releases_.rollout->to) +
                                       " is under way; `nines rollback` ends it");
@@ -114,6 +145,8 @@ Result<ReleaseNumber> Deployment::deploy(Wanted wanted, const std::string& by) {
   if (wanted.launch.container && !wanted.files.empty())
     return failure(Code::kRefused, "what is in a container comes with its image: deploy another image");
   Release release{.launch = std::move(wanted.launch), .files = present->files, .staged = present->staged, .by = by};
+  std::erase_if(release.files, [&](const auto& file) { return !is_guarded(release.launch, file.first); });
+  std::erase_if(release.staged, [&](const std::string& path) { return !release.files.contains(path); });
   release.what = difference(present->launch, release.launch);
   for (const auto& [path, digest] : wanted.files) {
     if (!release.files.contains(path))
@@ -154,6 +187,10 @@ Result<ReleaseNumber> Deployment::start(Release release, bool judged) {
 Result<> Deployment::stage(const Release& release) const {
   if (release.staged.empty()) return {};
   const Paths& paths = service_.paths;
+  if (release.launch.user)
+    return failure(Code::kRefused, "another user than nines' own (replicas.user) cannot read the copies in " +
+                                       paths.state +
+                                       ", from which a new file is tried out; stop the service, replace it, start it");
   const std::string into = paths.staged_files(release.number);
   if (auto staged = stage_files(release, paths.folder, backup::FileStore(paths.file_store()), into); !staged)
     return staged;
@@ -189,7 +226,8 @@ Result<ReleaseNumber> Deployment::roll_back(std::optional<ReleaseNumber> number,
   return start(std::move(release), false);
 }
 
-void Deployment::files_known(const std::map<std::string, std::string>& digests) {
+void Deployment::files_known(ReleaseNumber seen, const std::map<std::string, std::string>& digests) {
+  if (seen != releases_.active) return;  // said before another became the one: at the next look
   releases_.change(releases_.active, [&](Release& release) {
     for (const auto& [path, digest] : digests) {
       release.files[path] = digest;
@@ -197,6 +235,7 @@ void Deployment::files_known(const std::map<std::string, std::string>& digests) 
     }
   });
   (void)keep();
+  renew_units();
 }
 
 void Deployment::file_placed(const std::string& path, const std::string& digest) {
@@ -207,6 +246,12 @@ void Deployment::file_placed(const std::string& path, const std::string& digest)
     break;
   }
   (void)keep();
+  renew_units();
+}
+
+// A release that was changed is another object: who will start by it is told.
+void Deployment::renew_units() {
+  for (const auto& unit : units_) unit->renew(releases_);
 }
 
 void Deployment::file_was_damaged(const std::string& path, Instant from, Instant until, std::uint64_t inode) {
@@ -259,9 +304,11 @@ void Deployment::step() {
     const auto orders = rollout_->next(members(), loop_.now());
     const supervise::RolloutMemory before = *releases_.rollout;
     const bool changed = before != rollout_->memory();
+    const bool rollout_undone = rollout_->memory().undone();
     if (changed) take(before);
     // First written down, then done.
-    if ((changed || !problem_.empty()) && !keep()) return;
+    // But going back needs no disk: where there is no room, a bad release must not stay for it.
+    if ((changed || !problem_.empty()) && !keep() && !rollout_undone) return;
     for (const supervise::RolloutOrder& order : orders) perform(order);
     if (const std::string now = progress(); now != said_ && under_way()) {
       said_ = now;
@@ -283,6 +330,9 @@ void Deployment::take(const supervise::RolloutMemory& before) {
     note(EventKind::kDeployDone, memory.to, releases_.find(memory.to)->what);
   }
   if (!rollout_->ended()) return;
+  // A person's rollback says of what it replaced that it was bad, too.
+  if (!back && !memory.judged && memory.from != memory.to)
+    releases_.end(memory.from, Release::Outcome::kRolledBack, "by " + releases_.find(memory.to)->by, net::wall_time());
   // What mended the same release has no outcome of its own.
   if (memory.from != memory.to)
     releases_.end(memory.to, back ? Release::Outcome::kRolledBack : Release::Outcome::kDone, memory.why,

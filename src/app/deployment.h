@@ -46,7 +46,8 @@ class Deployment {
   Result<ReleaseNumber> roll_back(std::optional<ReleaseNumber> number, const std::string& by);
 
   // What the keeper has found out about guarded files (backup/file_guard.h).
-  void files_known(const std::map<std::string, std::string>& digests);
+  // `seen`: the release that was the active one when they were read.
+  void files_known(ReleaseNumber seen, const std::map<std::string, std::string>& digests);
   void file_placed(const std::string& path, const std::string& digest);
   // It was another one between these moments, or in the file of this inode (0: it was gone): who has loaded that is
   // replaced, one at a time.
@@ -73,6 +74,8 @@ class Deployment {
   std::vector<supervise::Member> members() const;
   Result<ReleaseNumber> start(Release release, bool judged);
   Result<> stage(const Release& release) const;
+  SharedRelease rolled_back(const config::Launch& launch) const;
+  void renew_units();
   void mend_spoiled();
   bool keep();
   void begin(supervise::RolloutMemory memory);

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <optional>
 #include <sstream>
@@ -18,6 +19,9 @@ std::string below(const std::string& folder, const std::string& path) {
 }
 
 std::optional<std::string> read(const std::string& path) {
+  // Whoever opens a FIFO waits for its writer, and everything else with it.
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) return std::nullopt;
   std::ifstream file(path, std::ios::binary);
   std::stringstream text;
   if (!file) return std::nullopt;

@@ -109,12 +109,14 @@ void ModelGuard::look() {
     if (booked != active->files.end() && booked->second == digest && active->staged.contains(path))
       known[path] = digest;
   }
-  if (!known.empty()) to_tell_.push_back(json::serialize(json::object{{"known", std::move(known)}}));
+  if (!known.empty())
+    to_tell_.push_back(json::serialize(json::object{{"known", std::move(known)}, {"release", active->number}}));
 
   std::set<std::string> needed;
   for (const SharedRelease& release : releases_.all())
     for (const auto& [path, digest] : release->files) needed.insert(digest);
-  // What a person has just put there for a deploy is in no release yet: only what was once needed may go.
+  // What a person has just put there for a deploy is in no release yet, so nothing goes before something is not needed
+  // any more.
   std::set<std::string> kept = needed;
   for (const auto& [path, digest] : guard_.known()) kept.insert(digest);
   if (std::ranges::any_of(kept_, [&](const std::string& digest) { return !kept.contains(digest); }))

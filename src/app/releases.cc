@@ -244,22 +244,33 @@ Result<config::Launch> launch_with_staged(const Release& release, const std::str
   for (const std::string& path : launch.files) guarded.insert(absolute(folder, path));
   // Paths in a command are relative to where it runs, those of the configuration to its folder.
   const std::string base = launch.directory ? absolute(folder, *launch.directory).native() : folder;
-  bool any = false;
+  std::set<fs::path> named;
   const auto replace = [&](std::string& text) {
     const auto equals = text.rfind('=');
     for (const std::size_t at : {std::size_t{0}, equals == std::string::npos ? text.size() : equals + 1}) {
       if (at >= text.size() || !guarded.contains(absolute(base, text.substr(at)))) continue;
+      named.insert(absolute(base, text.substr(at)));
       text = text.substr(0, at) + staged_place(base, text.substr(at), into).native();
-      any = true;
       return;
     }
   };
   for (std::string& argument : launch.command) replace(argument);
   for (auto& [name, value] : launch.env)
     if (auto* const text = std::get_if<std::string>(&value)) replace(*text);
-  if (any) return launch;
-  return failure(Code::kNotFound, "neither the command nor env names " + *release.staged.begin() +
-                                      ", so that the old and the new one could not run side by side; name it there");
+  // Named itself, or its folder is, or it belongs to one that is, as model.bin.sha256 does to model.bin.
+  for (const std::string& path : release.staged) {
+    const std::string whole = absolute(folder, path).native();
+    const bool reached = std::ranges::any_of(named, [&](const fs::path& one) {
+      const std::string& name = one.native();
+      return whole == name || whole.starts_with(name + "/") || whole.starts_with(name + ".");
+    });
+    if (!reached)
+      return failure(Code::kNotFound,
+                     "neither the command nor env names " + path +
+                         ", so that the old and the new one could not run side by side; name it, or its "
+                         "folder, there and in replicas.files");
+  }
+  return launch;
 }
 
 }  // namespace nines::app

@@ -137,6 +137,7 @@ void ReplicaUnit::adopt(const supervise::Found& found, const plane::Route& befor
   incarnation_ = found.incarnation;
   group_ = owner_.cgroups().find(group_name(options_.paths, options_.name, incarnation_));
   oom_seen_ = group_.oom_kills().value_or(0);
+  first_of_release_ = incarnation_;
   if (machine_.state() == State::kReady || machine_.state() == State::kUnready) {
     ready_incarnation_ = incarnation_;
     first_ready_ = since_;
@@ -190,7 +191,7 @@ void ReplicaUnit::obey(Order order) {
                                      : format_duration(options_.config.replicas.stop.grace);
       terminate(SIGKILL, EventKind::kKilled,
                 late ? "not ready within " + limit : "still there " + limit + " after SIGTERM");
-      if (late) owner_.never_ready_in_time(listening_);
+      if (late && counts()) owner_.never_ready_in_time(listening_);
       break;
     }
   }
@@ -225,6 +226,7 @@ void ReplicaUnit::limit(supervise::Command& command) {
   const config::ProcessLimits& limits = next_->launch.limits;
   group_ = {};
   oom_seen_ = 0;
+  oom_at_ = {};
   const auto make = [&](const supervise::CgroupLimits& wanted) {
     auto group = owner_.cgroups().make(group_name(options_.paths, options_.name, incarnation_), wanted);
     if (group) return group_ = *std::move(group), std::string();
@@ -301,7 +303,7 @@ void ReplicaUnit::spawned(Result<supervise::Process> process, const SharedReleas
     last_end_ = why;
     machine_.on_spawn_failed(loop_.now(), owner_.jitter());
     note(EventKind::kSpawnFailed, 0, why);
-    owner_.spawn_failed(process.error());
+    if (counts()) owner_.spawn_failed(process.error());
     return;
   }
   process_.emplace(std::move(*process));
@@ -367,7 +369,10 @@ void ReplicaUnit::ended(const supervise::Exit& exit, bool in_the_log) {
                                : supervise::ExitCause::kItself;
   const supervise::Ended how = machine_.on_exit(loop_.now(), owner_.jitter(), cause);
   const bool crashed = how.ending == supervise::Ending::kCrash;
-  const bool out_of_memory = container_ ? container_->out_of_memory() : group_.oom_kills().value_or(0) > oom_seen_;
+  // The kill may have been noted by look_at_memory(), a moment before the exit was there to be seen.
+  const bool just_noted = oom_at_ != Instant{} && loop_.now() - oom_at_ < 2s;
+  const bool out_of_memory =
+      container_ ? container_->out_of_memory() : group_.oom_kills().value_or(0) > oom_seen_ || just_noted;
   std::string words = supervise::text(exit) + (container_ ? container_->remark() : "");
   if (how.ending == supervise::Ending::kPortInUse) words += "; somebody else has " + place_in_words();
   if (crashed && out_of_memory && !container_) words += "; out of memory: " + memory_limit_in_words();
@@ -386,7 +391,7 @@ void ReplicaUnit::ended(const supervise::Exit& exit, bool in_the_log) {
   group_.kill();
   group_.remove();
   give_back_place();
-  owner_.exited(how);
+  if (counts()) owner_.exited(how);
   step();
 }
 
@@ -508,6 +513,16 @@ void ReplicaUnit::replace(SharedRelease release, const std::string& who) {
   step();
 }
 
+void ReplicaUnit::renew(const Releases& releases) {
+  for (SharedRelease* const held : {&next_, &running_}) {
+    if (*held == nullptr) continue;
+    if (auto now = releases.find((*held)->number)) *held = std::move(now);
+  }
+}
+
+// What a deploy tries out says nothing about the service.
+bool ReplicaUnit::counts() const { return !options_.spare && owner_.is_active(next_->number); }
+
 void ReplicaUnit::retire(const std::string& who) {
   wish_.stopped_by = who;
   note(EventKind::kStopWished, pid(), who);
@@ -528,12 +543,13 @@ supervise::Member ReplicaUnit::member(supervise::Evidence seen) const {
           .release = release(),
           .next = next_->number,
           .state = machine_.state(),
+          .weight = wish_.percent(kPlainWeight),
           .since = since_,
           .crashes = machine_.crashes_in_row(),
           .was_ready = ready_incarnation_ != 0 && ready_incarnation_ >= first_of_release_,
           .answers_wrong = about_it && verdict->wrong != 0,
           .trouble = unwell ? std::string(verdict->reason) : last_end_,
-          .seen = std::move(seen)};
+          .seen = seen};
 }
 
 bool ReplicaUnit::has_loaded(const std::string& path, Instant from, Instant until, std::uint64_t inode) const {
@@ -577,6 +593,7 @@ void ReplicaUnit::look_at_memory() {
   // The first process may be among them: then its exit, which is about to come, says so.
   if (process_->look()) return;
   oom_seen_ = *kills;
+  oom_at_ = loop_.now();
   note(EventKind::kOutOfMemory, pid(), memory_limit_in_words());
 }
 

@@ -39,6 +39,7 @@ class ReplicaUnit final : private net::Timer {
     virtual void spawn_failed(const Error& error) = 0;
     virtual void never_ready_in_time(bool listened) = 0;  // killed at the startup deadline
     virtual double jitter() = 0;                          // uniform in [0, 1)
+    virtual bool is_active(ReleaseNumber release) = 0;    // none that is only tried out
     virtual bool may_start() = 0;                         // what the service needs is there
     virtual supervise::Cgroups& cgroups() = 0;
     // What a successor must know. `wished`: a person's wish, on the disk on return; an error: it is not.
@@ -90,7 +91,8 @@ class ReplicaUnit final : private net::Timer {
   // A deploy's. Its next process is of this release; that comes now, unless a person keeps it stopped. A spare is
   // started if it does not run.
   void replace(SharedRelease release, const std::string& who);
-  void retire(const std::string& who);  // of a spare: drained and stopped
+  void renew(const Releases& releases);  // what it has of them may have been changed
+  void retire(const std::string& who);   // of a spare: drained and stopped
   // It gets so many percent of the requests that it would get.
   void share_of_deploy(int percent);
   supervise::Member member(supervise::Evidence seen) const;
@@ -157,6 +159,7 @@ class ReplicaUnit final : private net::Timer {
   void publish();
   void note(plane::EventKind kind, pid_t pid, std::string_view text = "", std::int64_t a = 0, std::int64_t b = 0);
   bool nothing_in_flight() const;
+  bool counts() const;  // for whether the service can be started at all
   std::string memory_limit_in_words() const;
   int weight() const;
 
@@ -174,7 +177,8 @@ class ReplicaUnit final : private net::Timer {
   std::string given_up_;                 // why its present process is, if it is
   supervise::Cgroup group_;              // of the present process
   std::uint64_t oom_seen_ = 0;
-  Fd log_;  // our end of the FIFO: kept open, so that nothing is lost while no keeper reads
+  Instant oom_at_{};  // when oom_seen_ grew
+  Fd log_;            // our end of the FIFO: kept open, so that nothing is lost while no keeper reads
   std::optional<supervise::Process> process_;  // with a container_: the first one in it
   std::unique_ptr<ReplicaContainer> container_;
   std::uint16_t port_ = 0;  // with a {socket} in the command: 0, and socket_ is set

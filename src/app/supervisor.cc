@@ -357,7 +357,8 @@ void Supervisor::tell_manager() {
 
 std::string Supervisor::state_in_words() const {
   if (phase_ == Phase::kStopping) return "going down: " + stopped_by_;
-  const std::size_t all = replicas_.size() + endpoints_.size();
+  const std::size_t all =
+      endpoints_.empty() ? static_cast<std::size_t>(service_.config.replicas.count) : endpoints_.size();
   std::string text = phase_ == Phase::kStarting ? "starting: " : "";
   text += std::to_string(ready_count()) + " of " + std::to_string(all) +
           (endpoints_.empty() ? " replica" : " endpoint") + (all == 1 ? "" : "s") + " ready";

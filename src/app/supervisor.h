@@ -99,6 +99,7 @@ class Supervisor final : private ReplicaUnit::Owner {
   void spawn_failed(const Error& error) override;
   void never_ready_in_time(bool listened) override;
   double jitter() override { return random_.unit(); }
+  bool is_active(ReleaseNumber release) override { return release == deployment_.releases().active; }
   bool may_start() override { return needs_met_; }
   supervise::Cgroups& cgroups() override { return cgroups_; }
   Result<> changed(bool wished) override;
@@ -110,7 +111,7 @@ class Supervisor final : private ReplicaUnit::Owner {
   std::vector<ReplicaUnit::Inheritance> read_book();
   Task<void> carry_counters();
   void begin_endpoints(bool first);
-  void begin_anew(std::vector<ReplicaUnit::Inheritance>& book);
+  bool begin_anew(std::vector<ReplicaUnit::Inheritance>& book);
   std::string fingerprint() const;
   void remind_of(const std::string& name, const Wish& wish);
   bool found_wishes_lost();

@@ -64,7 +64,7 @@ Task<void> Supervisor::inherit() {
   if (endpoints_.empty()) deployment_.inherit(first);
   needs_met_ = service_.config.replicas.needs.empty();
   auto book = read_book();
-  if (first) begin_anew(book);
+  const bool let_go = first && begin_anew(book);
   // While nothing ran, a person may have changed what is guarded.
   if (first && !service_.config.replicas.files.empty())
     Fd(::open(service_.paths.trust_mark().c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0640));
@@ -135,19 +135,25 @@ Task<void> Supervisor::inherit() {
   begin_endpoints(first);
   if (!deployment_.under_way() && phase_ != Phase::kStopping) mend_releases();
   inherited_ = true;
-  (void)changed(found_wishes_lost());  // the files may be damaged, or of another boot
+  (void)changed(found_wishes_lost() || let_go);  // the files may be damaged, or of another boot
   if (header.stopping != 0) wish_down("whoever asked the supervisor before");
 }
 
 // The service starts, which is another try: for what had ended for good, and, where it is said so, for what a person
-// stopped.
-void Supervisor::begin_anew(std::vector<ReplicaUnit::Inheritance>& book) {
+// stopped. True: for one of those.
+bool Supervisor::begin_anew(std::vector<ReplicaUnit::Inheritance>& book) {
   const bool all = service_.config.replicas.restart == config::Restart::kAlways;
+  bool let_go = false;
   for (std::size_t i = 0; i < book.size(); ++i) {
-    if (all && !replicas_[i]->spare()) book[i].wish.stopped_by.clear(), book[i].route.held = 0;
+    if (all && !replicas_[i]->spare()) {
+      let_go = let_go || !book[i].wish.stopped_by.empty();
+      book[i].wish.stopped_by.clear();
+      book[i].route.held = 0;
+    }
     if (book[i].route.held == 0 && book[i].route.state == static_cast<std::uint8_t>(supervise::State::kStopped))
       book[i].route.state = static_cast<std::uint8_t>(supervise::State::kWaiting);
   }
+  return let_go;
 }
 
 // Without a deploy everybody is of the one release and there are no spares: what was left of one that could not be

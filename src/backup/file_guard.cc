@@ -33,11 +33,17 @@ std::int64_t ns_of(const struct timespec& time) { return time.tv_sec * 1'000'000
 FileGuard::FileGuard(Options options) : options_(std::move(options)), store_(options_.store) {
   load();
   if (options_.reread) return;
+  looked_ = !seen_.empty();
   for (const auto& [path, seen] : seen_) known_[path] = seen.digest;
 }
 
 std::string FileGuard::place_of(const std::string& path) const {
-  return path.starts_with('/') ? path : options_.folder + "/" + path;
+  std::string place = path.starts_with('/') ? path : options_.folder + "/" + path;
+  // A link is left as it is: it is the file it leads to that is guarded.
+  std::error_code error;
+  if (!fs::is_symlink(place, error)) return place;
+  const fs::path target = fs::weakly_canonical(place, error);
+  return error ? place : target.native();
 }
 
 std::set<std::string> FileGuard::paths(const Digests& expected) const {
@@ -50,9 +56,11 @@ std::set<std::string> FileGuard::paths(const Digests& expected) const {
       all.insert(path);
       continue;
     }
-    for (const auto& entry : fs::recursive_directory_iterator(place, error)) {
+    // Folders come and go while it walks, and some may not be read: none of it throws.
+    for (fs::recursive_directory_iterator it(place, fs::directory_options::skip_permission_denied, error), end;
+         !error && it != end && all.size() < kFilesMax; it.increment(error)) {
+      const fs::directory_entry& entry = *it;
       const std::string name = entry.path().filename().native();
-      if (all.size() >= kFilesMax) break;
       if (entry.is_regular_file(error) && !(name.starts_with('.') && name.ends_with(".put-back")))
         all.insert(path + (path.ends_with('/') ? "" : "/") +
                    entry.path().native().substr(place.size() + (place.ends_with('/') ? 0 : 1)));
@@ -73,12 +81,15 @@ std::vector<GuardFinding> FileGuard::look(const Digests& expected, bool trust, c
                                    : std::string(),
           trust, now, findings);
   }
+  looked_ = true;
   if (seen_ != before) save();
   return findings;
 }
 
 void FileGuard::judge(const std::string& path, const std::string& wanted, bool trust,
                       const std::function<Instant()>& now, std::vector<GuardFinding>& findings) {
+  // What the server itself writes beside its models, a log or a cache, is no model.
+  if (wanted.empty() && !trust && !known_.contains(path) && looked_) return;
   const std::string place = place_of(path);
   const auto status = stat_of(place);
   const auto last = seen_.find(path);
@@ -155,7 +166,7 @@ std::string FileGuard::displace(const std::string& path) {
   for (std::size_t i = 0; i + kDisplacedMax <= kept.size(); ++i) fs::remove(kept[i].path(), error);
   const std::string name = fs::path(path).filename().native();
   for (int number = 1; number < 1000; ++number) {
-    const std::string target = options_.displaced + "/" + std::to_string(number) + "-" + name;
+    std::string target = options_.displaced + "/" + std::to_string(number) + "-" + name;
     if (::link(place_of(path).c_str(), target.c_str()) == 0) return target;
     if (errno != EEXIST) return "";  // another file system: not worth a copy
   }

@@ -81,6 +81,7 @@ class FileGuard {
   std::map<std::string, Instant> good_;
   std::set<std::string> told_;  // of what is lost or not kept: once
   Digests known_;
+  bool looked_ = false;  // what is new from now on was written beside them
 };
 
 }  // namespace nines::backup

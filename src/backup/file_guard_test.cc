@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 #include <doctest/doctest.h>
 
@@ -206,6 +207,53 @@ TEST_CASE("file guard: folders, with what is below") {
   fs::remove_all(stage.folder.path() + "/models");
   CHECK(stage.look(stage.guard->known()) == "bb");
   CHECK(read(stage.folder.path() + "/models/deep/b") == "b");
+}
+
+TEST_CASE("file guard: what the server writes beside its models is no model") {
+  Stage stage({"models"});
+  fs::create_directories(stage.folder.path() + "/models");
+  write(stage.folder.path() + "/models/a", "a");
+  REQUIRE(stage.look({}, true) == "k");
+  for (int line = 0; line < 3; ++line) {
+    std::ofstream(stage.folder.path() + "/models/server.log", std::ios::app) << line;
+    CHECK(stage.look(stage.guard->known()).empty());
+  }
+  CHECK(read(stage.folder.path() + "/models/server.log") == "012");
+  // What a person has brought while nothing ran is.
+  stage.restart(true);
+  CHECK(stage.look(stage.guard->known(), true).find('k') != std::string::npos);
+}
+
+TEST_CASE("file guard: a link stays one") {
+  Stage stage;
+  fs::rename(stage.model(), stage.folder.path() + "/model-v1.bin");
+  fs::create_symlink("model-v1.bin", stage.model());
+  REQUIRE(stage.look({}, true) == "k");
+  write(stage.folder.path() + "/model-v1.bin", "wrong");
+  CHECK(stage.look(stage.guard->known()) == "b");
+  CHECK(fs::is_symlink(stage.model()));
+  CHECK(read(stage.model()) == "weights");
+  CHECK(read(stage.last.displaced) == "wrong");
+}
+
+TEST_CASE("file store: two at a time, and a copy that was damaged") {
+  Stage stage;
+  FileStore store(stage.options.store);
+  write(stage.folder.path() + "/a", std::string(4'000'000, 'a'));
+  write(stage.folder.path() + "/b", std::string(4'000'000, 'b'));
+  Result<std::string> a = failure(Code::kInvalid, ""), b = a;
+  {
+    const std::jthread one([&] { a = store.put(stage.folder.path() + "/a"); });
+    const std::jthread other([&] { b = store.put(stage.folder.path() + "/b"); });
+  }
+  REQUIRE(a);
+  REQUIRE(b);
+  CHECK(digest_of(store.path_of(*a).value()).value() == *a);
+  CHECK(digest_of(store.path_of(*b).value()).value() == *b);
+  write(store.path_of(*a).value(), "rot");
+  CHECK(store.place(*a, stage.model()).error().code() == Code::kInvalid);
+  REQUIRE(store.put(stage.folder.path() + "/a").value() == *a);
+  CHECK(store.place(*a, stage.model()));
 }
 
 TEST_CASE("file guard: what was in a wrong one's place is kept, and not for ever") {

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <filesystem>
 #include <vector>
@@ -78,7 +79,9 @@ Result<std::string> FileStore::put(const std::string& path) {
   std::error_code error;
   fs::create_directories(folder_, error);
   if (error) return failure(Code::kIo, "make " + folder_ + ": " + error.message());
-  const std::string fresh = folder_ + "/.fresh";
+  // One of its own: a command may put one while the guard does.
+  static std::atomic<unsigned> number = 0;
+  const std::string fresh = folder_ + "/.fresh-" + std::to_string(::getpid()) + "-" + std::to_string(++number);
   auto digest = copy(from->get(), status, path, fresh);
   if (!digest) return digest;
   const bool calm = ::fstat(from->get(), &after) == 0 && after.st_size == status.st_size &&
@@ -87,9 +90,12 @@ Result<std::string> FileStore::put(const std::string& path) {
     ::unlink(fresh.c_str());
     return failure(Code::kUnavailable, path + " was written to while it was copied");
   }
-  if (has(*digest)) {
-    ::unlink(fresh.c_str());
-    return digest;
+  if (const auto there = path_of(*digest)) {
+    if (digest_of(*there).value_or("") == *digest) {
+      ::unlink(fresh.c_str());
+      return digest;
+    }
+    ::unlink(there->c_str());  // damaged meanwhile: this one takes its place
   }
   const std::string place = folder_ + "/" + *digest;
   fs::create_directories(place, error);

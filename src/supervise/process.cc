@@ -295,7 +295,11 @@ Result<User> find_user(const std::string& text) {
   const auto colon = text.find(':');
   const std::string name = text.substr(0, colon);
   const std::string group = colon == std::string::npos ? "" : text.substr(colon + 1);
-  const auto number = [](const std::string& word) { return parse_unsigned(word); };
+  // -1 means "as it is" to the kernel, and a larger one would be cut.
+  const auto number = [](const std::string& word) {
+    const auto id = parse_unsigned(word);
+    return id && *id < UINT32_MAX ? id : std::nullopt;
+  };
   struct passwd entry{};
   std::vector<char> space;
   const bool known =

@@ -34,13 +34,19 @@ std::size_t ready_count(std::span<const Member> members) {
   return static_cast<std::size_t>(std::ranges::count(members, State::kReady, &Member::state));
 }
 
-// The one that is tried out: a spare, or without one the first replica that runs.
-std::optional<std::size_t> trial_of(std::span<const Member> members) {
-  for (const auto& fits : {+[](const Member& m) { return m.spare; }, +is_base}) {
-    const auto found = std::ranges::find_if(members, fits);
-    if (found != members.end()) return static_cast<std::size_t>(found - members.begin());
+// The one that is tried out: a spare. Without spares one that has the new release already, else one that serves nobody
+// anyway, else the first.
+std::optional<std::size_t> trial_of(std::span<const Member> members, ReleaseNumber to) {
+  std::optional<std::size_t> best;
+  int best_rank = 0;
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    const Member& one = members[i];
+    const int rank = one.spare ? 4 : !one.wanted ? 0 : one.release == to ? 3 : one.state != State::kReady ? 2 : 1;
+    if (rank <= best_rank) continue;
+    best = i;
+    best_rank = rank;
   }
-  return std::nullopt;
+  return best;
 }
 
 }  // namespace
@@ -64,8 +70,8 @@ std::optional<Stage> stage_named(std::string_view name) {
   return std::nullopt;
 }
 
-int trial_share(std::size_t others) {
-  const double of_plain = 100 * static_cast<double>(others) * kTrialPart / (1 - kTrialPart);
+int trial_share(int others) {
+  const double of_plain = others * kTrialPart / (1 - kTrialPart);
   return others == 0 ? 100 : std::clamp(static_cast<int>(std::lround(of_plain)), 1, 100);
 }
 
@@ -102,18 +108,20 @@ std::vector<RolloutOrder> Rollout::next(Members members, Instant now) {
   }
   if (memory_.stage == Stage::kBack) {
     const auto replaced = [&](const Member& m) { return is_base(m) && m.release != memory_.from; };
-    // As long as some are to be put back, a spare with the old release helps; the others are in the way.
-    const bool spares = std::ranges::none_of(members, replaced) || run_spares(members, memory_.from, orders);
-    if (converge(members, memory_.from, all, true, orders) && spares && retire_spares(members, orders))
-      enter(Stage::kEnded);
+    // As long as some are to be put back, a spare with the old release helps. One with the new release goes at once,
+    // whatever becomes of the others.
+    const bool helps = std::ranges::any_of(members, replaced);
+    if (helps) run_spares(members, memory_.from, orders);
+    const bool back = converge(members, memory_.from, all, true, orders) && !helps;
+    if (!helps && retire_spares(members, back ? 0 : memory_.from, orders) && back) enter(Stage::kEnded);
   }
-  if (memory_.stage == Stage::kTidy && retire_spares(members, orders)) enter(Stage::kEnded);
+  if (memory_.stage == Stage::kTidy && retire_spares(members, 0, orders)) enter(Stage::kEnded);
   share(members, orders);
   return orders;
 }
 
 void Rollout::try_out(Members members, Instant now, Orders& orders) {
-  const auto trial = trial_of(members);
+  const auto trial = trial_of(members, memory_.to);
   if (!memory_.judged || !trial) return enter(Stage::kAll);
   const Member& one = members[*trial];
   if (one.release != memory_.to || !one.wanted) {
@@ -132,7 +140,8 @@ bool Rollout::run_spares(Members members, ReleaseNumber release, Orders& orders)
     if (!one.spare) continue;
     if (!one.wanted) {
       if (!coming(one)) orders.push_back({What::kRun, i, release});
-    } else if (one.release != release) {
+    } else if (one.release != release &&
+               !(one.next == release && (one.state == State::kDraining || one.state == State::kStopping))) {
       orders.push_back({What::kReplace, i, release});
     }
     ready = ready && one.wanted && one.release == release && one.state == State::kReady;
@@ -140,10 +149,11 @@ bool Rollout::run_spares(Members members, ReleaseNumber release, Orders& orders)
   return ready;
 }
 
-bool Rollout::retire_spares(Members members, Orders& orders) {
+bool Rollout::retire_spares(Members members, ReleaseNumber but, Orders& orders) {
   bool gone = true;
   for (std::size_t i = 0; i < members.size(); ++i) {
     if (!members[i].spare || members[i].state == State::kStopped) continue;
+    if (but != 0 && members[i].release == but) continue;
     if (members[i].wanted) orders.push_back({What::kRetire, i});
     gone = false;
   }
@@ -167,7 +177,8 @@ bool Rollout::converge(Members members, ReleaseNumber target, std::size_t goal, 
       ++have;
       // The old release may have become unwell meanwhile, a database be gone: that is no matter of the deploy, and a
       // next one must not wait for it.
-      const bool unwell = memory_.stage == Stage::kBack && (one.crashes > 0 || one.state == State::kUnready);
+      const bool unwell = memory_.stage == Stage::kBack &&
+                          (one.crashes > 0 || one.state == State::kUnready || one.state == State::kStopped);
       ++(one.state == State::kReady || unwell ? settled : under_way);
     }
   }
@@ -239,10 +250,11 @@ std::optional<std::string> Rollout::failure_of(Members members, Instant now) con
 }
 
 void Rollout::share(Members members, Orders& orders) const {
-  const auto trial = memory_.stage == Stage::kTrial ? trial_of(members) : std::nullopt;
+  const auto trial = memory_.stage == Stage::kTrial ? trial_of(members, memory_.to) : std::nullopt;
   for (std::size_t i = 0; i < members.size(); ++i) {
-    // Of the replicas there were, the one that is tried out is not one of the others.
-    const std::size_t others = base_count(members) - (members[i].spare ? 0 : 1);
+    int others = 0;
+    for (std::size_t other = 0; other < members.size(); ++other)
+      if (other != i && is_base(members[other])) others += members[other].weight;
     const int percent = trial == i && memory_.judged ? trial_share(others) : 100;
     // Before it is started, so that it never gets more.
     orders.insert(orders.begin(), {What::kShare, i, 0, percent});

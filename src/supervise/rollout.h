@@ -61,6 +61,7 @@ struct Member {
   ReleaseNumber release = 0;  // of its process; without one, of the next
   ReleaseNumber next = 0;     // of its next process
   State state = State::kStopped;
+  int weight = 100;            // percent of a plain one's requests, as a person wants it
   Instant since{};             // in this state
   int crashes = 0;             // in a row
   bool was_ready = false;      // with this release, as far as known
@@ -109,7 +110,7 @@ class Rollout {
   // if `may_spare`. True: they have, and are ready.
   bool converge(Members members, ReleaseNumber target, std::size_t goal, bool may_spare, Orders& orders);
   bool run_spares(Members members, ReleaseNumber release, Orders& orders);
-  bool retire_spares(Members members, Orders& orders);
+  bool retire_spares(Members members, ReleaseNumber but, Orders& orders);  // `but`: not those of this one; 0: all
   // Compares from the first call in a stage on. True: for long enough, and nothing was found.
   bool compared(Members members, Instant now);
   std::optional<std::string> failure_of(Members members, Instant now) const;
@@ -130,7 +131,8 @@ class Rollout {
   std::optional<Window> window_;  // of the present stage
 };
 
-// The share of one new replica beside `others` plain ones that makes 5 % of all requests, in percent of a plain one's.
-int trial_share(std::size_t others);
+// The share of one new replica that makes 5 % of all requests, in percent of a plain one's. `others`: the weights of
+// the others together, 100 for each plain one.
+int trial_share(int others);
 
 }  // namespace nines::supervise

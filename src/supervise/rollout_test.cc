@@ -102,9 +102,10 @@ TEST_CASE("rollout: the trial") {
       {"only the first spare is tried out", kTrial, "r1 r1 (x0) (x0)", "share:2=11 run:2=2", kTrial, 2},
       {"an old one that is down changes nothing", kTrial, "r1 w1 r1 (x0)", "share:3=16 run:3=2", kTrial},
       {"no spare: the first takes part", kTrial, "r1 r1 r1", "share:0=11 replace:0=2", kTrial, 0},
-      {"... not while another is missing", kTrial, "r1 s1 w1", "share:0=11", kTrial, 0},
       {"... is being replaced", kTrial, "s2 r1 r1", "share:0=11", kTrial, 0},
       {"... and compared", kTrial, "r2 r1 r1", "replace:1=2", Stage::kHalf, 0, 10s},
+      {"... one that serves nobody goes before it", kTrial, "r1 w1 r1", "share:1=11 replace:1=2", kTrial, 0},
+      {"... and is compared", kTrial, "r1 r2 r1", "replace:0=2", Stage::kHalf, 0, 10s},
       {"... alone: it is missing, as was asked for", kTrial, "r1", "replace:0=2", kTrial, 0},
       {"a person's rollback is not tried", kTrial, "r1 r1 (x0)", "run:2=2", Stage::kAll, 1, 0s, false},
   };
@@ -189,6 +190,11 @@ TEST_CASE("rollout: when it goes back") {
       {"one on its way to the new release is called back", kBack, "d1 r1 (x1)", "replace:0=1", kBack},
       {"... and is waited for", kBack, "D1 r1 (x1)", "", kBack},
       {"all are old: the spare is retired", kBack, "r1 r1 (r1)", "retire:2", kBack},
+      {"a new spare goes, whatever becomes of the others", kBack, "r1 s1 (r2)", "retire:2", kBack},
+      {"... though the old release has ended for good there", kBack, "r1 f1 (r2)", "retire:2", kBack},
+      {"... which keeps no deploy open", kBack, "r1 f1 (x2)", "", Stage::kEnded},
+      {"an old spare stays until it is not needed", kBack, "s1 (r1)", "", kBack},
+      {"one order is enough for a spare", kBack, "r2 r1 (d1)", "replace:0=1", kBack},
       {"... not before they are ready", kBack, "r1 s1 (r1)", "", kBack},
       {"... and waited for", kBack, "r1 r1 (x1)", "", Stage::kEnded},
       {"an old one that crashes by now is no matter of the deploy", kBack, "r1 w1 (r1)", "retire:2", kBack},
@@ -312,9 +318,10 @@ TEST_CASE("rollout: names") {
 
 TEST_CASE("rollout: five percent") {
   CHECK(trial_share(0) == 100);
-  CHECK(trial_share(1) == 5);
-  CHECK(trial_share(3) == 16);
-  CHECK(trial_share(64) == 100);
+  CHECK(trial_share(100) == 5);
+  CHECK(trial_share(300) == 16);
+  CHECK(trial_share(30) == 2);
+  CHECK(trial_share(6400) == 100);
 }
 
 }  // namespace

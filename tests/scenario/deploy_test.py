@@ -65,7 +65,7 @@ class Deploys(unittest.TestCase):
             self.assertGreater(load.result["requests"], 1000)
             history = self.releases(service)["releases"]
             self.assertEqual([(r["release"], r["what"], r["outcome"]) for r in history],
-                             [(1, "", "done"), (2, "command", "done"), (3, "back to release 1", "done")])
+                             [(1, "", "done"), (2, "command", "rolled_back"), (3, "back to release 1", "done")])
             self.assertEqual(history[2]["command"], history[0]["command"])
             self.assertIn("nines deploy", history[1]["by"])
 
