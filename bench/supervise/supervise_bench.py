@@ -481,7 +481,7 @@ def arguments():
     given = parser.parse_args()
     given.parts = given.part or list(PARTS)
     given.rounds = 3 if given.quick else given.rounds
-    given.caps = (60, 120) if not given.quick else (40, 20)
+    given.caps = (40, 90) if given.quick else (60, 120)
     return given
 
 
