@@ -62,8 +62,8 @@ def ms(value):
     return "–" if value is None else f"{value:.0f} ms" if value < 9_950 else f"{value / 1000:.1f} s"
 
 
-def show(title, columns, rows, ratio_of=None):
-    """rows: {name: [cell, …]}; a column of `ratio_of` is a number, and gets a ratio to that of the first row beside it."""
+def show(title, columns, rows):
+    """rows: {name: [cell, …]}"""
     print(f"\n{title}")
     width = max(map(len, rows)) + 2
     widths = [max(len(column), *(len(str(row[i])) for row in rows.values())) + 2 for i, column in enumerate(columns)]
@@ -306,7 +306,7 @@ def measure_loop(kind, seconds, cap):
     try:
         time.sleep(2)
         pid, _ = supervisor.servers()[0]
-        pids, before = supervisor.pids(), None
+        pids = supervisor.pids()
         _, mark = supervisor.entries()
         supervisor.broken.touch()
         before, began = cpu_ns(pids), supervisors.now_ns()
