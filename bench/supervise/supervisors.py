@@ -154,6 +154,8 @@ class Supervisor:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(20)
         proxies.stop(self.process)
+        with contextlib.suppress(RuntimeError):  # runsvdir does not wait for those it has asked to end
+            proxies.wait_for(lambda: not any(map(procfs.command_line, family)), 5, "the rest")
         for pid in [pid for _, pid, _, _ in self.entries()[0] if self.is_mine(pid)] + \
                 [pid for pid in family if str(self.folder) in os.fsdecode(b" ".join(procfs.command_line(pid)))]:
             with contextlib.suppress(ProcessLookupError):
