@@ -2,6 +2,11 @@
 // the product, so that nothing is measured against itself.
 //
 //   nines-bench-backend --port PORT [--slots N] [--service-us US] [--start-delay-ms MS]
+//                       [--first-of PORT,PORT,…] [--diary FILE] [--broken-by FILE]
+//
+//   --first-of   listens on the first of these that is free, too: a place of its own for each copy of one command
+//   --diary      appends "began PID NS" and "listens PID NS PORT", for each port: CLOCK_BOOTTIME
+//   --broken-by  while this file exists, it exits with 1 as soon as it has begun
 //
 //   /small            about 100 bytes of JSON; any method
 //   /echo             reads the request's body and answers how long it was
@@ -12,6 +17,7 @@
 //                     not begin with `{` is answered with 500. A client that leaves frees its slot.
 //   /health           200 in every mode
 //   /control?mode=M   of /work and /small: ok, as above | fail, 500 at once | hang, never an answer | reset
+//   /control?leak=M   takes M MiB and keeps them
 //   /stats            {"requests", "abandoned"}: of everything but /health, /control and /stats
 //
 // SIGTERM: takes no more connections, closes idle ones, finishes what it has, exits 0.
@@ -26,6 +32,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstdint>
@@ -48,17 +55,19 @@ using nines::bench::kEventSize;
 using std::string_view;
 
 constexpr std::size_t kHeadMax = 64 * 1024;
-constexpr std::uint64_t kWatchListener = 0, kWatchSignals = 1;
+constexpr std::uint64_t kWatchListener = 0, kWatchSignals = 1, kWatchSecondListener = 2;
 
 struct Options {
   unsigned port = 0, slots = 1'000'000, service_us = 0, start_delay_ms = 0;
+  std::vector<unsigned> first_of;
+  const char *diary = nullptr, *broken_by = nullptr;
 };
 
 enum class Mode : std::uint8_t { kOk, kFail, kHang, kReset };
 
-std::uint64_t now_ns() {
+std::uint64_t now_ns(clockid_t clock = CLOCK_MONOTONIC) {
   timespec t{};
-  clock_gettime(CLOCK_MONOTONIC, &t);
+  clock_gettime(clock, &t);
   return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(t.tv_nsec);
 }
 
@@ -68,6 +77,13 @@ std::uint64_t number_in(string_view text, string_view name, std::uint64_t otherw
   std::uint64_t value = otherwise;
   std::from_chars(text.data() + at + name.size(), text.data() + text.size(), value);
   return value;
+}
+
+void note(const Options& options, const char* what, unsigned port) {
+  if (options.diary == nullptr) return;
+  const int fd = ::open(options.diary, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+  dprintf(fd, "%s %d %llu %u\n", what, getpid(), static_cast<unsigned long long>(now_ns(CLOCK_BOOTTIME)), port);
+  close(fd);
 }
 
 std::string answer(int status, string_view type, string_view body) {
@@ -116,7 +132,8 @@ class Server {
 
  private:
   bool listen();
-  void accept_all();
+  bool listen_on(int& listener, unsigned port, std::uint64_t watch);
+  void accept_all(int listener);
   void on_event(std::uint64_t id, std::uint32_t events);
   bool read_all(Connection& c);  // false: the peer has gone
   void take_input(Connection& c);
@@ -152,27 +169,39 @@ class Server {
 
   const Options options_;
   Mode mode_ = Mode::kOk;
-  int epoll_ = -1, listener_ = -1, signals_ = -1;
+  int epoll_ = -1, listener_ = -1, second_listener_ = -1, signals_ = -1;
   bool stopping_ = false;
   std::uint64_t opened_ = 0, open_ = 0, requests_ = 0, abandoned_ = 0, slots_used_ = 0;
   std::vector<std::unique_ptr<Connection>> table_;  // by descriptor
   std::priority_queue<Due, std::vector<Due>, std::greater<>> timers_;
   std::deque<std::uint64_t> waiting_;  // for a slot
+  std::vector<std::string> leaked_;
 };
 
 bool Server::listen() {
   if (options_.start_delay_ms > 0) usleep(options_.start_delay_ms * 1000);
-  listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const auto has_place = [&](unsigned port) { return listen_on(second_listener_, port, kWatchSecondListener); };
+  if (!options_.first_of.empty() && std::ranges::none_of(options_.first_of, has_place)) return false;
+  return listen_on(listener_, options_.port, kWatchListener);
+}
+
+bool Server::listen_on(int& listener, unsigned port, std::uint64_t watch) {
+  listener = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   const int on = 1;
-  setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   sockaddr_in address{};
   address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<std::uint16_t>(options_.port));
+  address.sin_port = htons(static_cast<std::uint16_t>(port));
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) return false;
-  if (::listen(listener_, 8192) != 0) return false;
-  epoll_event event{.events = EPOLLIN, .data = {.u64 = kWatchListener}};
-  return epoll_ctl(epoll_, EPOLL_CTL_ADD, listener_, &event) == 0;
+  epoll_event event{.events = EPOLLIN, .data = {.u64 = watch}};
+  if (bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 && ::listen(listener, 8192) == 0 &&
+      epoll_ctl(epoll_, EPOLL_CTL_ADD, listener, &event) == 0) {
+    note(options_, "listens", port);
+    return true;
+  }
+  ::close(listener);
+  listener = -1;
+  return false;
 }
 
 int Server::run() {
@@ -212,7 +241,8 @@ timespec Server::until_next() const {
 }
 
 void Server::on_event(std::uint64_t id, std::uint32_t events) {
-  if (id == kWatchListener) return accept_all();
+  if (id == kWatchListener) return accept_all(listener_);
+  if (id == kWatchSecondListener) return accept_all(second_listener_);
   if (id == kWatchSignals) return stop();
   Connection* const c = find(id);
   if (c == nullptr) return;
@@ -226,9 +256,9 @@ void Server::go_on(Connection& c) {
   if (!flush(c) || (stopping_ && is_idle(c))) close(c);
 }
 
-void Server::accept_all() {
+void Server::accept_all(int listener) {
   for (;;) {
-    const int fd = accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    const int fd = accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) return;
     const int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -304,6 +334,10 @@ bool Server::take_head(Connection& c) {
 void Server::respond(Connection& c) {
   const string_view path = c.path;
   if (path == "/health") return put(c, kHealthy);
+  if (path.starts_with("/control?leak=")) {
+    leaked_.emplace_back(number_in(path, "leak=", 0) << 20, 'x');
+    return put(c, kHealthy);
+  }
   if (path.starts_with("/control")) {
     mode_ = path.ends_with("hang")    ? Mode::kHang
             : path.ends_with("fail")  ? Mode::kFail
@@ -422,6 +456,7 @@ void Server::close(Connection& c) {
 void Server::stop() {
   stopping_ = true;
   ::close(listener_);
+  if (second_listener_ >= 0) ::close(second_listener_);
   epoll_ctl(epoll_, EPOLL_CTL_DEL, signals_, nullptr);
   for (auto& c : table_) {
     if (c && is_idle(*c)) close(*c);
@@ -439,12 +474,22 @@ int main(int argc, char** argv) {
     if (name == "--slots") options.slots = value;
     if (name == "--service-us") options.service_us = value;
     if (name == "--start-delay-ms") options.start_delay_ms = value;
+    if (name == "--diary") options.diary = argv[i + 1];
+    if (name == "--broken-by") options.broken_by = argv[i + 1];
+    for (const char* at = name == "--first-of" ? argv[i + 1] : nullptr; at != nullptr && *at != '\0';) {
+      char* end = nullptr;
+      options.first_of.push_back(static_cast<unsigned>(std::strtoul(at, &end, 10)));
+      at = end + (*end == ',' ? 1 : 0);
+    }
   }
   if (options.port == 0 || options.port > 65535) {
     std::fprintf(stderr,
-                 "usage: nines-bench-backend --port PORT [--slots N] [--service-us US] [--start-delay-ms MS]\n");
+                 "usage: nines-bench-backend --port PORT [--slots N] [--service-us US] [--start-delay-ms MS]\n"
+                 "                           [--first-of PORT,PORT,...] [--diary FILE] [--broken-by FILE]\n");
     return 2;
   }
+  note(options, "began", 0);
+  if (options.broken_by != nullptr && access(options.broken_by, F_OK) == 0) return 1;
   signal(SIGPIPE, SIG_IGN);
   return Server(options).run();
 }
