@@ -1,7 +1,5 @@
 #include "app/model_guard.h"
 
-#include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -60,25 +58,19 @@ const char* name_of(Kind kind) {
 
 }  // namespace
 
-ModelGuard::ModelGuard(const Service& service)
-    : service_(service), guard_(options_of(service)), stop_(::eventfd(0, EFD_CLOEXEC)) {
-  if (!service.config.replicas.files.empty()) thread_ = std::thread([this] { run(); });
+ModelGuard::ModelGuard(const Service& service) : service_(service), guard_(options_of(service)) {
+  if (!service.config.replicas.files.empty())
+    thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
 }
 
-ModelGuard::~ModelGuard() {
-  net::Doorbell::ring(stop_.get());
-  if (thread_.joinable()) thread_.join();
-}
-
-void ModelGuard::run() {
+void ModelGuard::run(const std::stop_token& stop) {
   ::prctl(PR_SET_NAME, "nines-files");
-  do {
+  while (!stop.stop_requested()) {
     look();
     deliver();
-    pollfd stopped{.fd = stop_.get(), .events = POLLIN, .revents = 0};
-    const auto pause = std::chrono::duration_cast<std::chrono::milliseconds>(kBetweenLooks).count();
-    if (::poll(&stopped, 1, static_cast<int>(pause)) > 0) return;
-  } while (true);
+    std::unique_lock lock(mutex_);
+    pause_.wait_for(lock, stop, kBetweenLooks, [] { return false; });
+  }
 }
 
 void ModelGuard::read_releases() {

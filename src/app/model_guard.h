@@ -6,15 +6,17 @@
 // share blocks.
 #pragma once
 
+#include <condition_variable>
 #include <deque>
+#include <mutex>
 #include <set>
+#include <stop_token>
 #include <string>
 #include <thread>
 
 #include "app/releases.h"
 #include "app/service.h"
 #include "backup/file_guard.h"
-#include "base/fd.h"
 
 namespace nines::app {
 
@@ -24,12 +26,10 @@ class ModelGuard {
 
   // Starts at once; does nothing for a service that guards no files.
   explicit ModelGuard(const Service& service);
-  ~ModelGuard();  // waits for the end of the present look
-  ModelGuard(const ModelGuard&) = delete;
-  ModelGuard& operator=(const ModelGuard&) = delete;
+  // Its end waits for that of the present look.
 
  private:
-  void run();
+  void run(const std::stop_token& stop);
   void look();
   void read_releases();
   void tell(const backup::GuardFinding& finding);
@@ -41,8 +41,9 @@ class ModelGuard {
   std::string read_of_;  // which writing of the book
   std::set<std::string> kept_;
   std::deque<std::string> to_tell_;
-  const Fd stop_;
-  std::thread thread_;
+  std::mutex mutex_;  // of nothing but the pause
+  std::condition_variable_any pause_;
+  std::jthread thread_;  // the last one: it uses all others
 };
 
 }  // namespace nines::app
