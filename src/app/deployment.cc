@@ -64,6 +64,7 @@ void Deployment::inherit(bool first) {
       releases_.rollout.reset();
     }
   }
+  if (first) forget_staged();
   const SharedRelease before = active();
   const bool other = !before || (first && !releases_.rollout && before->launch != configured);
   if (const SharedRelease bad = other && before ? rolled_back(configured) : nullptr) {
@@ -87,6 +88,17 @@ void Deployment::inherit(bool first) {
   }
   if (!before || first || releases_.active != before->number) (void)keep();
   if (releases_.rollout) begin(*releases_.rollout);
+}
+
+// What deploys have left that are over.
+void Deployment::forget_staged() const {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(service_.paths.state + "/staged", error)) {
+    const std::string name = entry.path().filename().native();
+    const bool needed = name == std::to_string(releases_.active) ||
+                        (releases_.rollout && name == std::to_string(releases_.rollout->to));
+    if (!needed) std::filesystem::remove_all(entry.path(), error);
+  }
 }
 
 // The last one with this launch, if it was rolled back.

@@ -76,6 +76,7 @@ class Deployment {
   Result<> stage(const Release& release) const;
   SharedRelease rolled_back(const config::Launch& launch) const;
   void renew_units();
+  void forget_staged() const;
   void mend_spoiled();
   bool keep();
   void begin(supervise::RolloutMemory memory);

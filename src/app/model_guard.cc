@@ -88,6 +88,8 @@ void ModelGuard::look() {
   if (!active) return;  // the supervisor has not begun
   const std::string mark = writing_of(service_.paths.trust_mark());
   for (const auto& finding : guard_.look(active->files, !mark.empty(), &net::boot_time)) tell(finding);
+  if (const std::string damaged = guard_.store().verify_one(); !damaged.empty())
+    std::fprintf(stderr, "nines keeper: the copy of a guarded file was damaged, and is removed: %s\n", damaged.c_str());
   // One that was made meanwhile holds for the next look.
   if (!mark.empty() && !is_held(service_.paths.trust_mark()) && writing_of(service_.paths.trust_mark()) == mark)
     ::unlink(service_.paths.trust_mark().c_str());

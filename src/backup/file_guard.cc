@@ -102,7 +102,9 @@ void FileGuard::judge(const std::string& path, const std::string& wanted, bool t
             .digest = {}};
     same = last != seen_.end() && last->second.size == seen.size && last->second.inode == seen.inode &&
            last->second.mtime_ns == seen.mtime_ns;
-    if (same && (wanted.empty() || last->second.digest == wanted) && known_.contains(path)) {
+    // Without a copy it is read once more, for one; where none could be kept, that was said.
+    const bool kept = told_.contains(path) || store_.has(last == seen_.end() ? "" : last->second.digest);
+    if (same && kept && (wanted.empty() || last->second.digest == wanted) && known_.contains(path)) {
       good_[path] = now();
       return;
     }

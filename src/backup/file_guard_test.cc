@@ -256,6 +256,21 @@ TEST_CASE("file store: two at a time, and a copy that was damaged") {
   CHECK(store.place(*a, stage.model()));
 }
 
+TEST_CASE("file store: a damaged copy is found, removed, and made again") {
+  Stage stage;
+  REQUIRE(stage.look({}, true) == "k");
+  const std::string digest = stage.last.digest;
+  FileStore& store = stage.guard->store();
+  CHECK(store.verify_one().empty());
+  CHECK(store.verify_one().empty());
+  write(store.path_of(digest).value(), "rot");
+  CHECK(store.verify_one() == digest);
+  CHECK_FALSE(store.has(digest));
+  CHECK(stage.look({{"model.bin", digest}}).empty());
+  CHECK(read(store.path_of(digest).value()) == "weights");
+  CHECK(store.verify_one().empty());
+}
+
 TEST_CASE("file guard: what was in a wrong one's place is kept, and not for ever") {
   Stage stage;
   REQUIRE(stage.look() == "k");

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cerrno>
 #include <filesystem>
+#include <utility>
 #include <vector>
 
 #include "backup/sha256.h"
@@ -140,6 +141,24 @@ Result<> FileStore::place(const std::string& digest, const std::string& target) 
     return failed;
   }
   return storage::sync_folder(storage::folder_of(target));
+}
+
+std::string FileStore::verify_one() {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder_, error)) {
+    const std::string digest = entry.path().filename().native();
+    const auto path = digest.size() == 64 ? path_of(digest) : failure(Code::kNotFound, "");
+    struct stat status{};
+    if (!path || ::stat(path->c_str(), &status) != 0) continue;
+    const std::string looks = std::to_string(status.st_ino) + "/" + std::to_string(status.st_size) + "/" +
+                              std::to_string(status.st_mtim.tv_sec) + "." + std::to_string(status.st_mtim.tv_nsec);
+    if (std::exchange(verified_[digest], looks) == looks) continue;
+    if (digest_of(*path).value_or("") == digest) return "";
+    fs::remove_all(entry.path(), error);
+    verified_.erase(digest);
+    return digest;
+  }
+  return "";
 }
 
 void FileStore::keep_only(const std::set<std::string>& digests) const {

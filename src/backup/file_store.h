@@ -2,6 +2,7 @@
 // removed. Blocking: reads and writes whole files.
 #pragma once
 
+#include <map>
 #include <set>
 #include <string>
 
@@ -26,9 +27,13 @@ class FileStore {
   // here is not what it should be any more.
   Result<> place(const std::string& digest, const std::string& target) const;
   void keep_only(const std::set<std::string>& digests) const;
+  // Reads the next copy that it has not read yet, or that looks different since, and removes it when it is damaged:
+  // none is better than a wrong one. The digest of one that was removed; empty: nothing was found.
+  std::string verify_one();
 
  private:
   std::string folder_;
+  std::map<std::string, std::string> verified_;  // how each copy looked when it was read last
 };
 
 }  // namespace nines::backup
