@@ -146,7 +146,7 @@ Result<> FileStore::place(const std::string& digest, const std::string& target) 
 std::string FileStore::verify_one() {
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder_, error)) {
-    const std::string digest = entry.path().filename().native();
+    std::string digest = entry.path().filename().native();
     const auto path = digest.size() == 64 ? path_of(digest) : failure(Code::kNotFound, "");
     struct stat status{};
     if (!path || ::stat(path->c_str(), &status) != 0) continue;
