@@ -141,13 +141,8 @@ Result<> stays_in_place(const config::Launch& before, const config::Launch& afte
 }  // namespace
 
 Result<ReleaseNumber> Deployment::deploy(Wanted wanted, const std::string& by) {
-  // One that is being taken back may wait for an old release that cannot start any more: a new one must not.
-  if (under_way() && releases_.rollout->undone() && releases_.rollout->from != releases_.rollout->to) {
-    releases_.end(releases_.rollout->to, Release::Outcome::kRolledBack, releases_.rollout->why, net::wall_time());
-    releases_.rollout.reset();
-    rollout_.reset();
-  }
-  if (under_way())
+  // One that is being taken back may wait for an old release that cannot start any more: a new one need not.
+  if (under_way() && !(releases_.rollout->undone() && releases_.rollout->from != releases_.rollout->to))
     return failure(Code::kExists, "the deploy of release " + std::to_string(releases_.rollout->to) +
                                       " is under way; `nines rollback` ends it");
   if (std::ranges::none_of(units_, [](const auto& unit) { return !unit->spare() && unit->held_by().empty(); }))
@@ -181,6 +176,9 @@ Result<ReleaseNumber> Deployment::deploy(Wanted wanted, const std::string& by) {
 Result<ReleaseNumber> Deployment::start(Release release, bool judged) {
   const Releases before = releases_;
   release.at = net::wall_time();
+  // One that is being taken back gives way, but only now that this one can begin.
+  if (releases_.rollout)
+    releases_.end(releases_.rollout->to, Release::Outcome::kRolledBack, releases_.rollout->why, release.at);
   const ReleaseNumber number = releases_.add(std::move(release)).number;
   releases_.rollout = supervise::RolloutMemory{.from = releases_.active, .to = number, .judged = judged};
   auto begun = stage(*releases_.find(number));
