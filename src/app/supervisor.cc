@@ -46,7 +46,7 @@ std::string_view name_of(Phase phase) {
   return "unknown";
 }
 
-Supervisor::Supervisor(const Service& service, const Listener& listener, plane::Plane table, std::size_t listeners)
+Supervisor::Supervisor(const Service& service, const Listener& listener, plane::Plane table)
     : service_(service),
       listener_(listener),
       begun_(beginning_of(*table, loop_.now())),
@@ -67,9 +67,12 @@ Supervisor::Supervisor(const Service& service, const Listener& listener, plane::
       keeper_(loop_, table_->keeper, keeper_hooks()),
       handover_(loop_, handover_hooks()),
       manager_(std::getenv("NOTIFY_SOCKET")),
-      changed_(loop_) {
-  for (std::size_t i = 0; i < listeners; ++i) listeners_.push_back(kFirstListener + static_cast<int>(i));
-  for (const config::Address& at : service_.config.listen) ports_.exclude(at.port);
+      changed_(loop_),
+      configuration_(digest_of(service_.config)) {
+  for (const config::Address& at : service_.config.listen) {
+    listeners_.push_back(kFirstListener + static_cast<int>(listeners_.size()));
+    ports_.exclude(at.port);
+  }
   if (const auto& container = service_.config.replicas.container)
     containers_ = std::make_unique<Containers>(loop_, service_.paths, Containers::find_socket(*container));
   const auto& endpoints = service_.config.replicas.endpoints;

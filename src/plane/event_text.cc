@@ -74,7 +74,8 @@ std::string_view subject_of(const Event& event, std::string_view replica) {
     case EventKind::kUpgraded:
     case EventKind::kEventsLost: return "service";
     case EventKind::kWaitsFor:
-    case EventKind::kNeedsMet: return "service";
+    case EventKind::kNeedsMet:
+    case EventKind::kReloadWished: return "service";
     case EventKind::kDeployBegan:
     case EventKind::kDeployMoved:
     case EventKind::kDeployDone:
@@ -142,6 +143,7 @@ std::string words_of(const Event& event) {
       return with_reason("of release " + std::to_string(event.a) + " is rolled back", reason);
     case EventKind::kFileDamaged: return with_reason("is damaged", reason);
     case EventKind::kFilePutBack: return with_duration(with_reason("was put back", reason), event.a);
+    case EventKind::kReloadWished: return with_reason("is to go on with another configuration", reason);
     case EventKind::kReaped: return "was reaped";
   }
   return with_reason("event " + std::to_string(static_cast<int>(event.kind)), reason);

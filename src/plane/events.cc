@@ -55,6 +55,7 @@ std::string_view name_of(EventKind kind) {
     case EventKind::kDeployUndone: return "deploy_undone";
     case EventKind::kFileDamaged: return "file_damaged";
     case EventKind::kFilePutBack: return "file_put_back";
+    case EventKind::kReloadWished: return "reload_wished";
     case EventKind::kReaped: return "reaped";
   }
   return "unknown";

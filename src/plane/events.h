@@ -67,6 +67,7 @@ enum class EventKind : std::uint16_t {
   kDeployUndone,   // a: the release that is given up; text: why
   kFileDamaged,    // text: which guarded file, and what is wrong with it
   kFilePutBack,    // text: which; a: ns from noticing to its place
+  kReloadWished,   // text: by whom, and which keys of the configuration are others; a: how many
   // Between the anchor and the supervisor only, never in the log:
   kReaped = 1000,  // incarnation: start time of the process; a: si_code, b: si_status of waitid(2)
 };

@@ -120,6 +120,13 @@ std::string_view words_of(EjectionCause cause) {
   return "unknown";
 }
 
+void forget_counts(Observed& observed) {
+  for (auto* const count : {&observed.requests, &observed.errors, &observed.connect_failures, &observed.gateway_errors,
+                            &observed.ejections, &observed.hangs})
+    count->store(0, std::memory_order_relaxed);
+  observed.latency.clear();
+}
+
 std::string_view name_of(Timeout timeout) {
   switch (timeout) {
     case Timeout::kRequestHead: return "request_head";

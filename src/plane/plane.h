@@ -114,6 +114,9 @@ struct Observed {
   LatencyHistogram latency;  // of answered attempts: first byte sent to first byte of the answer
 };
 
+// Counts from 0: the slot is another server's from now on. REQUIRES: no attempt is under way there.
+void forget_counts(Observed& observed);
+
 // Time limits of the data path, by the name that logs and metrics give them.
 enum class Timeout : std::uint8_t {
   kRequestHead,  // a client's request head
