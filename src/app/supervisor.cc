@@ -200,6 +200,12 @@ std::vector<std::string> Supervisor::problems() const {
   if (!state_problem_.empty()) all.push_back(state_problem_);
   if (!deployment_.problem().empty()) all.push_back(deployment_.problem());
   if (!unmet_.empty()) all.push_back("waits for " + unmet_);
+  for (const auto& replica : replicas_) {
+    if (!replica->machine().crash_loops(loop_.now())) continue;
+    all.push_back(replica->name() + " ends again and again, " + std::to_string(replica->machine().crashes_in_row()) +
+                  " times in a row" + (replica->last_end().empty() ? "" : ", last: " + replica->last_end()) +
+                  "; it is tried on, and `nines logs " + replica->name() + "` may tell why");
+  }
   return all;
 }
 

@@ -144,6 +144,8 @@ std::string words_of(const Event& event) {
     case EventKind::kFileDamaged: return with_reason("is damaged", reason);
     case EventKind::kFilePutBack: return with_duration(with_reason("was put back", reason), event.a);
     case EventKind::kReloadWished: return with_reason("is to go on with another configuration", reason);
+    case EventKind::kCrashLoop:
+      return with_reason("ends again and again, " + std::to_string(event.a) + " times in a row", reason);
     case EventKind::kReaped: return "was reaped";
   }
   return with_reason("event " + std::to_string(static_cast<int>(event.kind)), reason);
@@ -174,6 +176,7 @@ Mood mood_of(const Event& event) {
     case EventKind::kCanaryFailed:
     case EventKind::kOutOfMemory:
     case EventKind::kGivenUp:
+    case EventKind::kCrashLoop:
     case EventKind::kDeployUndone:
     case EventKind::kFileDamaged:
     case EventKind::kPanicBegan: return Mood::kBad;

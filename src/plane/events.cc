@@ -56,6 +56,7 @@ std::string_view name_of(EventKind kind) {
     case EventKind::kFileDamaged: return "file_damaged";
     case EventKind::kFilePutBack: return "file_put_back";
     case EventKind::kReloadWished: return "reload_wished";
+    case EventKind::kCrashLoop: return "crash_loop";
     case EventKind::kReaped: return "reaped";
   }
   return "unknown";

@@ -68,6 +68,7 @@ enum class EventKind : std::uint16_t {
   kFileDamaged,    // text: which guarded file, and what is wrong with it
   kFilePutBack,    // text: which; a: ns from noticing to its place
   kReloadWished,   // text: by whom, and which keys of the configuration are others; a: how many
+  kCrashLoop,      // it ends again and again, and is tried on; text: how it ended last; a: crashes in a row
   // Between the anchor and the supervisor only, never in the log:
   kReaped = 1000,  // incarnation: start time of the process; a: si_code, b: si_status of waitid(2)
 };
