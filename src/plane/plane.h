@@ -25,10 +25,10 @@ namespace nines::plane {
 inline constexpr std::uint64_t kMagic = 0x656e616c702d3939;  // "99-plane"
 #ifdef NINES_OTHER_LAYOUT
 // The test suite builds a second program with it, to see one layout replace another under load.
-inline constexpr std::uint32_t kLayout = 1004;
+inline constexpr std::uint32_t kLayout = 1005;
 inline constexpr std::size_t kReplicasMax = 80;
 #else
-inline constexpr std::uint32_t kLayout = 4;
+inline constexpr std::uint32_t kLayout = 5;
 inline constexpr std::size_t kReplicasMax = 68;  // 64 of a service, and those that a deploy starts beside them
 #endif
 
@@ -114,6 +114,9 @@ struct Observed {
   LatencyHistogram latency;  // of answered attempts: first byte sent to first byte of the answer
 };
 
+// What nines' own probes at the public address carry (Outcome::kExcluded): nobody else knows this table's id.
+std::string probe_key(const struct Table& table);
+
 // Counts from 0: the slot is another server's from now on. REQUIRES: no attempt is under way there.
 void forget_counts(Observed& observed);
 
@@ -132,6 +135,15 @@ enum class Timeout : std::uint8_t {
 };
 inline constexpr std::size_t kTimeouts = 10;
 std::string_view name_of(Timeout timeout);  // "first_byte"
+
+// What a request counts as when availability is measured (docs/internals/availability.md). Every one is one of them.
+enum class Outcome : std::uint8_t {
+  kGood,      // answered by a replica with a status below 500, but for 429
+  kBad,       // a status from 500 up, also the gateway's own; an answer that broke off; turned away over a limit
+  kExcluded,  // says nothing about the service: refused as invalid, a caller's quota (429), a probe of nines itself
+  kAborted,   // the client left before the end of the answer
+};
+inline constexpr std::size_t kOutcomes = 4;
 
 struct ServiceCounters {
   std::atomic<std::uint64_t> requests = 0;              // that clients sent and that ended
@@ -153,6 +165,7 @@ struct ServiceCounters {
   Gauge waiting = {};                                   // requests in the admission queue
   Gauge connections = {};                               // open now
   LatencyHistogram latency;                             // request read to answer sent
+  std::atomic<std::uint64_t> outcomes[kOutcomes] = {};  // by Outcome: every request once
 };
 
 // One of nines' own processes.
