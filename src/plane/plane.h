@@ -228,6 +228,23 @@ struct Header {
 #endif
 };
 
+// The keeper's, from second to second: what the ledger does not have yet, so that its successor goes on (app/meter.h).
+// Times are whole seconds since 1970, if not said otherwise.
+struct Metered {
+  std::int64_t slice_s = 0;       // the present slice begins; 0: nothing was measured yet
+  std::int64_t until_s = 0;       // up to here seconds are judged
+  std::int64_t at_ns = 0;         // CLOCK_BOOTTIME of that
+  std::int64_t trouble_s = 0;     // since when it is not well; 0: it is
+  std::int64_t calm_s = 0;        // since when it is well again, but not for long enough; 0: it is not
+  std::uint64_t good = 0;         // Outcome::kGood, kBad at that time
+  std::uint64_t bad = 0;          //
+  std::uint64_t failed = 0;       // requests, since trouble_s
+  std::uint32_t seconds[6] = {};  // of the slice: up, degraded, down; the same three in maintenance
+  std::uint32_t probes[2] = {};   // of the slice: good, bad
+  std::uint32_t down = 0;         // seconds, since trouble_s
+  std::uint32_t worst = 0;        // since trouble_s: 1 degraded, 2 down
+};
+
 struct Table {
   Header header;
   Field fields[kFields];
@@ -238,6 +255,7 @@ struct Table {
   EventRing log;             // what happened, in one order: by the supervisor, who adds what the rings below bring
   EventRing gateway_events;  // by the gateway
   EventRing anchor_events;   // by the anchor
+  Seqlock<Metered> metered;  // by the keeper
 };
 
 // Owns one mapping of the table.
