@@ -16,6 +16,12 @@ Result<Fd> open_listener(const config::Address& at) {
   return listener;
 }
 
+config::Address reachable(config::Address at) {
+  if (at.ip == "0.0.0.0") at.ip = "127.0.0.1";
+  if (at.ip == "::") at.ip = "::1";
+  return at;
+}
+
 Result<std::vector<Fd>> open_listeners(const config::Config& config) {
   std::vector<Fd> listeners;
   for (const config::Address& at : config.listen) {

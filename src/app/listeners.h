@@ -13,4 +13,7 @@ namespace nines::app {
 Result<std::vector<Fd>> open_listeners(const config::Config& config);
 Result<Fd> open_listener(const config::Address& at);
 
+// Where this machine itself reaches what listens there: on loopback, if it listens everywhere.
+config::Address reachable(config::Address at);
+
 }  // namespace nines::app

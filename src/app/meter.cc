@@ -127,8 +127,8 @@ void Meter::mind_state(State state, std::int64_t second, std::uint64_t failed, F
   memory_.failed += failed;
   if (memory_.calm_s == 0) memory_.calm_s = second;
   if (second + 1 - memory_.calm_s < kCalm) return;
-  findings.told.push_back({EventKind::kServiceUp, memory_.down, static_cast<std::int64_t>(memory_.failed),
-                           "from " + text_of(memory_.trouble_s) + " to " + text_of(memory_.calm_s)});
+  findings.told.push_back({EventKind::kServiceUp, memory_.calm_s, static_cast<std::int64_t>(memory_.failed),
+                           "down for " + std::to_string(memory_.down) + " s since " + text_of(memory_.trouble_s)});
   memory_.trouble_s = memory_.calm_s = 0;
 }
 

@@ -100,24 +100,26 @@ TEST_CASE("meter: trouble begins with the first bad second, and ends when it has
   const std::string well(10, '.');
   const Row rows[] = {
       {"none", well + well, {}},
-      {"down for two seconds", "..xx" + well, {"service_down " + s(1) + " " + s(2), "service_up 2 4"}},
+      {"down for two seconds", "..xx" + well, {"service_down " + s(1) + " " + s(2), "service_up " + s(4) + " 4"}},
       {"nine good ones are not yet well", "..xx.........", {"service_down " + s(1) + " " + s(2)}},
-      {"it comes and goes: one outage", "x....x....x" + well, {"service_down " + s(-1) + " " + s(0), "service_up 3 6"}},
-      {"degraded only", ".d." + well, {"service_degraded " + s(0) + " " + s(1), "service_up 0 1"}},
+      {"it comes and goes: one outage",
+       "x....x....x" + well,
+       {"service_down " + s(-1) + " " + s(0), "service_up " + s(11) + " 6"}},
+      {"degraded only", ".d." + well, {"service_degraded " + s(0) + " " + s(1), "service_up " + s(3) + " 1"}},
       {"degraded, then down",
        ".dx" + well,
-       {"service_degraded " + s(0) + " " + s(1), "service_down " + s(1) + " " + s(2), "service_up 1 3"}},
+       {"service_degraded " + s(0) + " " + s(1), "service_down " + s(1) + " " + s(2), "service_up " + s(3) + " 3"}},
       {"down, then degraded: it stays one, told once",
        ".xd" + well,
-       {"service_down " + s(0) + " " + s(1), "service_up 1 3"}},
-      {"without traffic, by probes", "ppq" + well, {"service_down " + s(1) + " " + s(2), "service_up 1 0"}},
+       {"service_down " + s(0) + " " + s(1), "service_up " + s(3) + " 3"}},
+      {"without traffic, by probes", "ppq" + well, {"service_down " + s(1) + " " + s(2), "service_up " + s(3) + " 0"}},
       {"what is unknown neither begins nor ends it",
        "??x?????????????" + well,
-       {"service_down " + s(1) + " " + s(2), "service_up 1 2"}},
+       {"service_down " + s(1) + " " + s(2), "service_up " + s(16) + " 2"}},
       {"another one",
        "x" + well + "x" + well,
-       {"service_down " + s(-1) + " " + s(0), "service_up 1 2", "service_down " + s(10) + " " + s(11),
-        "service_up 1 2"}},
+       {"service_down " + s(-1) + " " + s(0), "service_up " + s(1) + " 2", "service_down " + s(10) + " " + s(11),
+        "service_up " + s(12) + " 2"}},
   };
   for (const Row& row : rows) {
     CAPTURE(row.name);
@@ -136,7 +138,7 @@ TEST_CASE("meter: a keeper dies, and the next one goes on") {
     next.seconds("....." + std::string(6, '.'));
     REQUIRE(next.closed.size() == 1);
     CHECK(text(next.closed[0]) == "0: 9 0 1 0 0 0, 0 0");
-    CHECK(next.events() == std::vector<std::string>{"service_up 1 2"});
+    CHECK(next.events() == std::vector<std::string>{"service_up " + std::to_string(kBegin + 5) + " 2"});
   }
   SUBCASE("after two seconds: they are judged by what was counted") {
     next.pass(1);

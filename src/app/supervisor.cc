@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstdlib>
 
+#include "app/listeners.h"
 #include "app/process_contract.h"
 #include "app/tagged.h"
 #include "app/vigil.h"
@@ -400,10 +401,7 @@ Task<void> Supervisor::announce_up() {
 
 // A request through the gateway reaches a replica; for a service without a health path, the gateway accepts.
 Task<Result<>> Supervisor::answers(const config::Address& at) {
-  config::Address reached = at;
-  if (reached.ip == "0.0.0.0") reached.ip = "127.0.0.1";
-  if (reached.ip == "::") reached.ip = "::1";
-  const auto address = net::Address::parse(reached.text());
+  const auto address = net::Address::parse(reachable(at).text());
   if (!address) co_return failure(address.error());
   const auto& path = service_.config.replicas.health.path;
   if (!path) {

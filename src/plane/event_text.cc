@@ -154,9 +154,8 @@ std::string words_of(const Event& event) {
     case EventKind::kServiceDegraded: return with_reason("is degraded", reason);
     case EventKind::kServiceDown: return with_reason("is down", reason);
     case EventKind::kServiceUp:
-      return with_reason("is well again; it was down for " + std::to_string(event.a) + " s, and " +
-                             std::to_string(event.b) + (event.b == 1 ? " request" : " requests") + " failed",
-                         reason);
+      return with_reason(
+          "is well again; " + std::to_string(event.b) + (event.b == 1 ? " request" : " requests") + " failed", reason);
     case EventKind::kClockStepped:
       return std::string("saw the wall clock set ") + (event.a < 0 ? "back" : "forward") + " by " +
              format_duration(Duration(std::abs(event.a)));

@@ -72,7 +72,7 @@ enum class EventKind : std::uint16_t {
   // Told by the keeper, straight to the ledger:
   kServiceDegraded = 200,  // a share of the requests fails; a: the last good second (Unix), b: the first bad one
   kServiceDown,            // all of them fail, or none comes and the last probe failed; a, b: the same
-  kServiceUp,              // well again; text: since when it was not; a: seconds it was down, b: requests that failed
+  kServiceUp,              // well again; text: how long it was down; a: since when (Unix), b: requests that failed
   kClockStepped,           // the wall clock was set; a: by how many ns
   kNotMeasured,            // a: for so many seconds nothing was seen; text: why, as far as that is known
   // Between the anchor and the supervisor only, never in the log:
