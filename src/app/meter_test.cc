@@ -105,7 +105,7 @@ TEST_CASE("meter: trouble begins with the first bad second, and ends when it has
       {"it comes and goes: one outage",
        "x....x....x" + well,
        {"service_down " + s(-1) + " " + s(0), "service_up " + s(11) + " 6"}},
-      {"degraded only", ".d." + well, {"service_degraded " + s(0) + " " + s(1), "service_up " + s(3) + " 1"}},
+      {"degraded only", ".d." + well, {"service_degraded " + s(0) + " " + s(1), "service_up " + s(2) + " 1"}},
       {"degraded, then down",
        ".dx" + well,
        {"service_degraded " + s(0) + " " + s(1), "service_down " + s(1) + " " + s(2), "service_up " + s(3) + " 3"}},
