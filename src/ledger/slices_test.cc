@@ -11,7 +11,6 @@ namespace {
 
 using nines::testing::Folder;
 using testing::code_of;
-using testing::moment;
 using testing::must;
 
 constexpr std::int64_t kDay = 86'400;
@@ -205,7 +204,8 @@ TEST_CASE("slices: a second that is told twice is refused, and nothing of the ca
   const Reader reader = must(Reader::open(folder / "ledger.db"));
   CHECK(must(reader.total(kMidnight, kMidnight + 60)).sum == Slice{.start = kMidnight, .good = 3, .up = 6, .down = 4});
   CHECK(must(ledger.sampled(7))->until == 2);
-  CHECK(code_of(ledger.add_down(kMidnight + 5, kMidnight + 20, moment(0))) == Code::kLimit);
+  CHECK(code_of(ledger.add_down(kMidnight + 5, kMidnight + 20,
+                                {"boot", Instant{}, WallTime(std::chrono::seconds(kMidnight))})) == Code::kLimit);
 }
 
 TEST_CASE("slices: a stretch in which it was down, in every grain that would be kept") {
