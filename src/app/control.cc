@@ -468,6 +468,10 @@ http::Response order_replica(Supervisor& supervisor, std::string_view rest, cons
     return http::error_response(404, "there is no replica \"" + name + "\"", "no_such_replica");
   if (supervisor.phase() == Phase::kStopping) return http::error_response(409, "the service is going down", "stopping");
   if (!supervisor.inherited()) return http::error_response(503, "the supervisor is just beginning", "beginning");
+  if (supervisor.phase() == Phase::kLeaving)
+    return http::error_response(503, "another supervisor is taking over: ask again", "succession");
+  if (unit != nullptr && supervisor.is_surplus(*unit))
+    return http::error_response(409, name + " is being taken away by a reload (replicas.count)", "surplus");
   if (auto answer = order_share(supervisor, name, order, body)) return std::move(*answer);
   const std::string who = who_asks(body);
   if (elsewhere)

@@ -35,7 +35,7 @@ inline constexpr int kLock = 8;              // the lock on the state folder; fr
 inline constexpr int kVerdict = 9;           // a socket to whoever waits for the service to be up
 inline constexpr int kOldPlane = 10;         // the table of the program before this one, when its layout was another
 // Anchor: a socket to the supervisor whose anchor died, until that one has left (handover.h). Supervisor: a socket to
-// its anchor, for the descriptors that another configuration needs (estate.h).
+// its anchor, for the descriptors that another configuration needs (supervisor_reload.cc).
 inline constexpr int kSuccession = 11;
 inline constexpr int kFirstListener = 12;  // and the following
 inline constexpr int kFirstLogPipe = 12;   // and the following: one for each replica, by slot

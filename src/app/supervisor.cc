@@ -177,8 +177,15 @@ Task<Outcome> Supervisor::run() {
   tasks_.start(announce_up());
   tasks_.start(carry_counters());
   if (auto opened = handover_.open(service_.paths.handover_socket()); !opened) warn(opened.error().text());
-  while (phase_ != Phase::kStopping && phase_ != Phase::kLeaving) (void)co_await wait_for(changed_, Instant::never());
-  phase_ == Phase::kStopping ? co_await shut_down() : co_await leave();
+  while (true) {
+    while (phase_ != Phase::kStopping && phase_ != Phase::kLeaving) (void)co_await wait_for(changed_, Instant::never());
+    if (phase_ == Phase::kLeaving) {
+      if (co_await leave()) break;
+    } else {
+      co_await shut_down();
+      break;
+    }
+  }
   co_await helpers.join();
   // What left its replica's session, and so escaped the end of its group.
   if (phase_ == Phase::kStopping) (void)co_await end_leftovers(loop_, service_.paths);

@@ -64,6 +64,8 @@ class Supervisor final : private ReplicaUnit::Owner {
   // another reload is under way, or an address is in use; kUnavailable: ask again. Any other error: it cannot be begun.
   Result<ReloadPlan> wish_reload(config::Config wanted, const std::string& who, bool only_ask);
   bool reloading() const { return reload_.has_value(); }
+  // A reload under way stops it, since it is too many.
+  bool is_surplus(const ReplicaUnit& replica) const;
   // Of the configuration it goes by (reload.h).
   const std::string& configuration() const { return configuration_; }
   // Somebody removed the run folder, and it was made again: what else was in it is needed too.
@@ -139,7 +141,8 @@ class Supervisor final : private ReplicaUnit::Owner {
   void tell_manager();
   Task<Result<>> answers(const config::Address& at);
   Task<void> shut_down();
-  Task<void> leave();
+  Task<bool> leave();
+  void stay();
   Task<void> room_by_gateway(pid_t pid);
   Task<void> gone(pid_t pid);
   bool see_off_gateway(const supervise::Found& found);
@@ -148,16 +151,18 @@ class Supervisor final : private ReplicaUnit::Owner {
   struct Reload {
     std::string who;
     Fd snapshot;
-    std::vector<int> sockets;  // all of them, in the order of `listen`
-    std::vector<Fd> opened;    // those of them that are new
-    std::size_t replicas = 0;  // how many there will be
+    std::vector<int> sockets;                   // all of them, in the order of `listen`
+    std::vector<Fd> opened;                     // those of them that are new
+    std::map<std::size_t, Wish> wishes_before;  // of the replicas that are too many, by slot
+    std::vector<std::size_t> retired;           // those of them that ran
   };
   config::Config running_config() const;
   Result<> may_reload() const;
-  Result<> may_shrink_to(std::size_t count) const;
+  Result<> anybody_serves(const config::Replicas& wanted) const;
   Result<> open_sockets(const config::Config& wanted, Reload& reload) const;
-  bool is_surplus(std::size_t slot) const;
+  const Wish* wish_before_reload(std::size_t slot) const;
   Task<void> reload_now();
+  void give_up_reload(const std::string& why);
   void judge();
   void hurry();
   HelperProcess::Hooks gateway_hooks();
@@ -206,6 +211,7 @@ class Supervisor final : private ReplicaUnit::Owner {
   bool listened_ = false;      // some replica that was not ready in time did listen
   bool needs_met_ = false;
   std::optional<Reload> reload_;  // under way
+  bool to_new_anchor_ = false;    // leaving, since there is one
   std::string configuration_;
   std::string unmet_;       // what is waited for, and what it said
   std::string last_error_;  // of a spawn, for the message when nothing can be started

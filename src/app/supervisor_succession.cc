@@ -23,6 +23,9 @@ using Leave = plane::Header::Leave;
 
 namespace {
 
+// A gateway that was replaced finishes its requests, however long they take, streams among them: it bounds itself by an
+// hour, and this is for one that does not.
+constexpr Duration kLeavingGateway = 1h + 10s;
 // The anchor reaps at once; who waits longer waits for nothing.
 constexpr Duration kObituaryWait = 1s;
 
@@ -211,7 +214,7 @@ bool Supervisor::see_off_gateway(const supervise::Found& found) {
   if (!leaving) return false;
   gateway_epochs_[found.pid] = found.incarnation;
   (void)leaving->signal(SIGUSR1);
-  gateway_.see_off(std::move(*leaving), service_.config.replicas.stop.drain + 5s);
+  gateway_.see_off(std::move(*leaving), kLeavingGateway);
   return true;
 }
 
@@ -244,8 +247,8 @@ std::vector<ReplicaUnit::Inheritance> Supervisor::read_book() {
       inheritance.wish =
           wishes ? wish_in(*wishes, replicas_[i]->name()) : wish_found_in(inheritance.route, kPlainWeight);
     }
-    if (route && route->name[0] != '\0' && route->name != replicas_[i]->name())
-      plane::forget_counts(table_->observed[i]);  // before a reload the slot was another's
+    // Before a reload the slot may have been another's.
+    if (route && route->name != replicas_[i]->name()) plane::forget_counts(table_->observed[i]);
     const bool held = !inheritance.wish.stopped_by.empty();
     // Stopped by a reload that was broken off, or by a person whose wish is gone.
     if (inheritance.route.held != 0 && !held && is_stopped(inheritance.route))
@@ -260,11 +263,11 @@ std::vector<ReplicaUnit::Inheritance> Supervisor::read_book() {
 // There were more before a reload.
 void Supervisor::empty_slots() {
   for (std::size_t slot = replicas_.size() + endpoints_.size(); slot < plane::kReplicasMax; ++slot) {
+    plane::forget_counts(table_->observed[slot]);
     const auto route = table_->routes[slot].load();
-    if (!route || (route->incarnation == 0 && route->name[0] == '\0')) continue;
+    if (route && route->incarnation == 0 && route->name[0] == '\0') continue;
     table_->routes[slot].store({});
     table_->header.routes_version.fetch_add(1);
-    plane::forget_counts(table_->observed[slot]);
   }
 }
 
@@ -276,9 +279,8 @@ void Supervisor::renew_helpers() {
     return helper.pid() != 0 && (other_table || !is_current(helper.pid()));
   };
   if (outdated(gateway_)) {
-    gateway_.replace({.signal = SIGUSR1,
-                      .patience = service_.config.replicas.stop.drain + 5s,
-                      .room = [this](pid_t pid) { return room_by_gateway(pid); }});
+    gateway_.replace(
+        {.signal = SIGUSR1, .patience = kLeavingGateway, .room = [this](pid_t pid) { return room_by_gateway(pid); }});
   }
   // Two keepers would write the same logs.
   if (outdated(keeper_))
@@ -368,7 +370,9 @@ Result<> Supervisor::changed(bool wished) {
     Wishes wishes;
     for (std::size_t slot = 0; slot < replicas_.size(); ++slot) {
       const ReplicaUnit& replica = *replicas_[slot];
-      if (!replica.spare() && !is_surplus(slot)) wishes[replica.name()] = replica.wish();
+      if (replica.spare()) continue;
+      const Wish* const before = wish_before_reload(slot);
+      wishes[replica.name()] = before != nullptr ? *before : replica.wish();
     }
     for (const Endpoint& endpoint : endpoints_) wishes[endpoint.address()] = endpoint.wish();
     kept = save_wishes(service_.paths.wishes_file(), wishes);
@@ -419,15 +423,29 @@ Result<> Supervisor::wish_upgrade(const std::string& program) {
 }
 
 // Everything else stays as it is. The next program may not be able to read our log, so the keeper takes it first.
-Task<void> Supervisor::leave() {
+// False: the anchor has gone before us, and what we would have left to it with it; so we stay.
+Task<bool> Supervisor::leave() {
   const Instant until = loop_.now() + 2s;
   while (keeper_.pid() != 0 && table_->header.log_taken + 1 < table_->log.next_number() && loop_.now() < until) {
     net::Doorbell::ring(kBellToKeeper);
     if (!co_await loop_.sleep(5ms)) break;
   }
+  if (!to_new_anchor_ && (anchor_gone_ || ::getppid() != anchor_)) {
+    stay();
+    co_return false;
+  }
   (void)changed(false);
   gateway_.let_go();
   keeper_.let_go();
+  co_return true;
+}
+
+void Supervisor::stay() {
+  table_->header.leave = Leave::kDied;
+  phase_ = table_->header.announced != 0 ? Phase::kRunning : Phase::kStarting;
+  if (phase_ == Phase::kStarting) tasks_.start(announce_up());
+  deployment_.resume();
+  if (reload_) give_up_reload("the anchor is gone");
 }
 
 bool Supervisor::renewing() const {
@@ -441,8 +459,8 @@ void Supervisor::clear_gauges_of(pid_t gateway) {
   const std::uint64_t newest = table_->header.gateway_epoch;
   const std::uint64_t epoch = known != gateway_epochs_.end() ? known->second : newest;
   if (known != gateway_epochs_.end()) gateway_epochs_.erase(known);
-  // Two gateways on, its half belongs to another.
-  if (epoch + 2 > newest) gateway::clear_gauges(*table_, epoch);
+  // So many gateways on, its part belongs to another.
+  if (epoch + plane::kGauges > newest) gateway::clear_gauges(*table_, epoch);
 }
 
 Handover::Hooks Supervisor::handover_hooks() {
@@ -455,6 +473,7 @@ Handover::Hooks Supervisor::handover_hooks() {
               },
           .taken =
               [this] {
+                to_new_anchor_ = true;
                 phase_ = Phase::kLeaving;
                 deployment_.suspend();
                 changed_.notify_all();

@@ -47,14 +47,17 @@ std::string changes_in(const json::object& answer) {
 
 // Until a supervisor serves that goes by this configuration, with a gateway and a keeper that do. nullopt: it does.
 Task<std::optional<Reply>> wait_for(net::Loop& loop, const app::Paths& paths, std::string digest, Duration timeout,
-                                    std::optional<std::uint64_t> before) {
+                                    const ServiceStatus& before) {
   const Instant began = loop.now();
+  bool seen = false;  // it was taken; another reload may have come after it
   while (true) {
     const auto answer = co_await app::ask(loop, paths, {.target = "/v1/status"});
     const auto status = answer ? parse_status(*answer) : failure(answer.error());
-    const bool taken = status && status->supervisor_pid != before && status->configuration == digest;
-    if (taken && status->state == "running" && !status->renewing) co_return std::nullopt;
-    if (status && !taken && !status->reloading)
+    const bool other = status && status->supervisor_pid != before.supervisor_pid;
+    const bool taken = other && status->configuration == digest;
+    seen = seen || taken || (other && status->configuration != before.configuration);
+    if (other && seen && status->state == "running" && !status->renewing && !status->reloading) co_return std::nullopt;
+    if (status && !seen && !status->reloading)
       co_return Reply{kNo, "nines: not reloaded, and nothing has changed: " + paths.own_log() + " tells why"};
     if (loop.now() - began >= timeout) {
       const std::string why = !status ? status.error().text()
@@ -89,7 +92,7 @@ int perform(const GlobalOptions& global, const ReloadOptions& options) {
   const auto digest = json::value_to<std::string>(plan.at("configuration"));
   if (!options.only_ask) {
     net::EpollLoop loop;
-    const auto failed = loop.run(wait_for(loop, *paths, digest, options.timeout, before->supervisor_pid));
+    const auto failed = loop.run(wait_for(loop, *paths, digest, options.timeout, *before));
     if (failed) return say(*failed);
   }
   if (options.json) return say({kDone, *answer});

@@ -285,20 +285,20 @@ TEST_CASE("handover: a gateway that leaves sends nothing to a replica that was t
   over_both(left_alone);
 }
 
-TEST_CASE("tenure: a gateway two epochs behind leaves the gauges to the newest") {
+TEST_CASE("tenure: a gateway as many epochs behind as there are parts leaves the gauges to the newest") {
   plane::Plane table = std::move(plane::Plane::create().value());
   plane::Gauge& gauge = table->service.connections;
   table->header.gateway_epoch = 4;
   std::optional<Share> oldest(std::in_place, *table, gauge, 4);
   CHECK(plane::total(gauge) == 1);
-  table->header.gateway_epoch = 5;
+  table->header.gateway_epoch = 4 + plane::kGauges - 1;
   std::optional<Share> middle(std::in_place, *table, gauge, 5);
   CHECK(plane::total(gauge) == 2);
-  table->header.gateway_epoch = 6;
-  clear_gauges(*table, 6);
+  table->header.gateway_epoch = 4 + plane::kGauges;
+  clear_gauges(*table, 4 + plane::kGauges);
   CHECK(plane::total(gauge) == 1);
   {
-    const Share newest(*table, gauge, 6), too_late(*table, gauge, 4);
+    const Share newest(*table, gauge, 4 + plane::kGauges), too_late(*table, gauge, 4);
     CHECK(plane::total(gauge) == 2);
     oldest.reset();
     CHECK(plane::total(gauge) == 2);

@@ -86,11 +86,14 @@ struct Verdict {
   char reason[96] = "";                        // the last failed check, when it is not up
 };
 
-// Gauges exist twice: while one gateway replaces another, both run, and each keeps its own (epoch modulo 2), which it
-// sets to 0 when it begins. What is open is the sum.
-using Gauge = std::atomic<std::uint64_t>[2];
+// While gateways replace one another several may run, the former ones to finish what they have: each keeps its own part
+// of a gauge (epoch modulo kGauges), which it sets to 0 when it begins. What is open is the sum.
+inline constexpr std::size_t kGauges = 8;
+using Gauge = std::atomic<std::uint64_t>[kGauges];
 inline std::uint64_t total(const Gauge& gauge) {
-  return gauge[0].load(std::memory_order_relaxed) + gauge[1].load(std::memory_order_relaxed);
+  std::uint64_t sum = 0;
+  for (const auto& part : gauge) sum += part.load(std::memory_order_relaxed);
+  return sum;
 }
 
 struct Observed {

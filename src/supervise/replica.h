@@ -132,7 +132,7 @@ class Replica {
   std::uint64_t restarts() const { return restarts_; }        // crashes that were followed by a new process
   int crashes_in_row() const { return crashes_in_row_; }
   // It ends again and again: a person should look at it. It is tried on all the same.
-  bool crash_loops(Instant now) const { return crashes_in_row_ >= kCrashLoop && !settled(now); }
+  bool crash_loops(Instant now) const { return wanted_ && crashes_in_row_ >= kCrashLoop && !settled(now); }
   bool ordered() const { return ordered_; }
   bool listening() const { return listening_; }
 

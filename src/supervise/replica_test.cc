@@ -279,6 +279,10 @@ TEST_CASE("replica: five crashes without having settled are a crash loop") {
   }
   CHECK(replica.crashes_in_row() == kCrashLoop);
   CHECK(replica.crash_loops(now));
+  // Whoever stopped it knows.
+  Replica stopped = replica;
+  stopped.stop(now);
+  CHECK(!stopped.crash_loops(now));
   // Being ready ends it only once that has lasted.
   now = *replica.wake_at();
   REQUIRE(replica.next(now) == Order::kSpawn);

@@ -1,11 +1,12 @@
 #!/usr/bin/python3
 """`nines reload` as users do it: under load and under open streams, with the supervisor killed in the middle, and with
 configurations that cannot be had in place."""
+import contextlib
 import json
 import os
-import pathlib
 import socket
 import threading
+import time
 import unittest
 
 import harness
@@ -88,13 +89,16 @@ class Reload(unittest.TestCase):
             service.nines("reload", status=0)
             for port in (first, other, third):
                 self.assertEqual(harness.http(f"http://127.0.0.1:{port}", "/x")[0], 200)
+            load.run_for(0.2)
+        self.assertEqual(load.result["failed"], 0, harness.describe(load.result))
+        with survival.mixed_load(service) as load:
             # The supervisor dies, and the anchor hands its successor the same.
             state = settled(service, 3)
             harness.kill9(state["supervisor"]["pid"])
             state = settled(service, 3, but=[state["supervisor"]["pid"]])
             harness.kill9(state["gateway"]["pid"])
             settled(service, 3, but=[state["gateway"]["pid"]])
-        # One connection may have been in the killed gateway's hands.
+        # What was in the killed gateway's hands.
         self.assertLessEqual(load.result["failed"], 24, harness.describe(load.result))
         with survival.mixed_load(service) as load:
             load.run_for(0.2)
@@ -142,6 +146,7 @@ class Reload(unittest.TestCase):
             self.assertEqual(survival.status(service)["configuration"], state["configuration"])
         refused("`nines deploy` brings it", delay=0.5, more=gateway(queue=7))
         refused("(env.KEY)", replicas='  env: {KEY: "very-secret"}\n')
+        self.assertNotIn("very-secret", service.nines("reload", status=1).stderr + service.logs() + json.dumps(service.events()))
         refused("does not rename", name="other")
         refused("gateway.queue", exit_status=2, more=gateway(queue="many"))
         path = service.folder / "nines.yaml"
@@ -205,23 +210,95 @@ class Reload(unittest.TestCase):
 
     def test_killed_again_and_again(self):
         service = self.service()
+        taken = 0
         with survival.mixed_load(service) as load:
             state = settled(service, 3)
             for number in range(10):
                 self.write(service, more=gateway(queue=10 + number))
-                text = pathlib.Path(service.folder / "nines.yaml").read_text()
-                survival.ask(service, "/v1/reload", "POST", json.dumps({"config": text, "by": "test"}))
+                text = (service.folder / "nines.yaml").read_text()
+                wished = survival.ask(service, "/v1/reload", "POST", json.dumps({"config": text, "by": "test"}))
                 # It may be leaving, or its successor may be there already: both are killed.
                 for pid in {state["supervisor"]["pid"], survival.status(service)["supervisor"]["pid"]}:
-                    try:
+                    with contextlib.suppress(ProcessLookupError):
                         os.kill(pid, 9)
-                    except ProcessLookupError:
-                        pass
-                state = settled(service, 3, but=[state["supervisor"]["pid"]])
+                before, state = state, settled(service, 3, but=[state["supervisor"]["pid"]])
+                self.assertIn(state["configuration"], (before["configuration"], wished["configuration"]))
+                taken += state["configuration"] == wished["configuration"]
         self.assertEqual(load.result["failed"], 0, harness.describe(load.result))
+        self.assertGreater(taken, 0)
         service.nines("reload", status=0)
-        self.assertEqual(harness.http(service.url, "/x")[0], 200)
+        self.assertEqual(survival.status(service)["configuration"], wished["configuration"])
         survival.one_gateway(service)
+
+    def test_the_anchor_is_killed_in_the_middle(self):
+        """The message dies with it, unless it was taken before: either way the service is whole, and a supervisor there."""
+        for pause in (0, 0.002, 0.005, 0.01):
+            with self.subTest(pause), harness.Service(yaml(harness.free_port(), count=2)) as service:
+                service.up()
+                state = settled(service, 2)
+                text = (service.folder / "nines.yaml").read_text().replace("count: 2", "count: 1") + gateway(queue=7)
+                survival.ask(service, "/v1/reload", "POST", json.dumps({"config": text, "by": "test"}))
+                time.sleep(pause)
+                harness.kill9(state["anchor"]["pid"])
+                now = harness.wait_for(lambda: survival.status(service), 10, "a supervisor that answers")
+                self.assertEqual(harness.http(service.url, "/x")[0], 200)
+                now = harness.wait_for(lambda: (s := survival.status(service)) and not s["reloading"] and s, 10, "the end of it")
+                taken = now["configuration"] != state["configuration"]
+                self.assertTrue(now["degraded"])
+                harness.wait_for(lambda: len(service.ready()) == (1 if taken else 2), 10, "whole, old or new")
+                self.assertEqual(len(service.replicas()), 1 if taken else 2)
+                # And it can be had again.
+                service.nines("upgrade", status=0)
+                service.write("nines.yaml", text)
+                service.nines("reload", status=0)
+                settled(service, 1)
+
+    def test_wishes_outlive_a_reload_that_is_broken_off(self):
+        port = harness.free_port()
+        text = harness.odd_service(port=port, count=4)
+        service = self.enterContext(harness.Service(text))
+        service.up()
+        service.nines("stop", "odd-4", status=0)
+        service.nines("weight", "odd-3", "20", status=0)
+        service.nines("drain", "odd-1", status=0)
+        streams = [harness.Request(service.url, "/stream?150", timeout=60) for _ in range(8)]
+        harness.wait_for(lambda: sum(r["in_flight"] for r in service.replicas()) == 8, 20, "eight streams")
+        service.nines("undrain", "odd-1", status=0)
+        state = survival.status(service)
+        survival.ask(service, "/v1/reload", "POST", json.dumps({"config": text.replace("count: 4", "count: 1"), "by": "test"}))
+        self.assertIn("taken away by a reload", service.nines("start", "odd-3", status=1).stderr)
+        service.nines("weight", "odd-1", "90", status=0)
+        harness.kill9(state["supervisor"]["pid"])
+        settled(service, 3, but=[state["supervisor"]["pid"]])
+        replicas = {r["name"]: (r["state"], r["weight"]) for r in service.replicas()}
+        self.assertEqual(replicas, {"odd-1": ("ready", 90), "odd-2": ("ready", 100), "odd-3": ("ready", 20), "odd-4": ("stopped", 100)})
+        self.assertEqual({stream.answer()[0] for stream in streams}, {200})
+
+    def test_a_long_request_outlives_reloads_and_is_waited_for(self):
+        """Also where a replica drains for less time than it takes."""
+        port = harness.free_port()
+        text = harness.odd_service(port=port, count=2, extra="  stop: {drain: 1s, grace: 1s}\n")
+        service = self.enterContext(harness.Service(text))
+        service.up()
+        service.nines("drain", "odd-2", status=0)
+        request = harness.Request(service.url, "/stream?450", timeout=60)
+        harness.wait_for(lambda: service.replica("odd-1")["in_flight"] == 1, 20, "a stream")
+        for number in range(4):
+            service.write("nines.yaml", text + gateway(queue=10 + number))
+            service.nines("reload", status=0)
+            self.assertEqual(service.replica("odd-1")["in_flight"], 1)
+        status, _, body = request.answer()
+        self.assertEqual((status, body.count(b"\n")), (200, 450))
+        harness.wait_for(lambda: service.replica("odd-1")["in_flight"] == 0, 10, "nothing in flight")
+
+    def test_a_slot_that_was_a_spare_s_counts_from_zero(self):
+        service = self.service(count=2, replicas="  deploy: {bake: 500ms}\n")
+        with survival.mixed_load(service):
+            self.write(service, count=2, delay=0.008, replicas="  deploy: {bake: 500ms}\n")
+            service.nines("deploy", status=0)
+        self.reload(service, count=3, delay=0.008, replicas="  deploy: {bake: 500ms}\n")
+        state = settled(service, 3)
+        self.assertEqual(state["replicas"][2]["requests"], 0, state["replicas"])
 
 
 class Endpoints(unittest.TestCase):
@@ -245,6 +322,8 @@ class Endpoints(unittest.TestCase):
                 self.assertEqual({r["address"] for r in state["replicas"]}, {f"127.0.0.1:{ports[i]}" for i in which})
                 load.run_for(0.2)
         self.assertEqual(load.result["failed"], 0, harness.describe(load.result))
+        service.write("nines.yaml", front(0).replace(str(ports[0]), str(harness.free_port())))
+        self.assertIn("nobody would serve", service.nines("reload", status=1).stderr)
 
 
 if __name__ == "__main__":
