@@ -1,5 +1,5 @@
 // The keeper as a process: what a service needs around it and no request waits for. It drains the replicas' output from
-// their FIFOs into rotated log files, records what happened, shows the dashboard, takes backups on time, and guards
+// their FIFOs into rotated log files, measures and records what happened, shows the dashboard, takes backups on time, and guards
 // model files.
 //
 // A replica is never blocked by it for longer than the FIFO holds, and loses nothing when it dies: what was written
@@ -17,6 +17,7 @@
 
 #include "app/backup_schedule.h"
 #include "app/dashboard.h"
+#include "app/measurement.h"
 #include "app/model_guard.h"
 #include "app/process_contract.h"
 #include "app/recorder.h"
@@ -79,6 +80,10 @@ struct Keeper {
     for (const auto& reader : readers) reading.start(reader->run());
     Recorder recorder(*table, service.paths, names);
     serving.start(hear_bell(recorder));
+    Prober prober(loop, *table, service.config);
+    serving.start(prober.run());
+    Measurement measurement(loop, *table, prober, recorder);
+    serving.start(measurement.run());
     const ModelGuard guard(service);
     BackupSchedule backups(loop, service);
     serving.start(backups.run());

@@ -16,6 +16,60 @@ Task<Result<>> rung(net::Doorbell& bell) { co_return co_await bell.rung(); }
 
 }  // namespace
 
+std::string bytes_of(const Counters& counters) {
+  std::string bytes;
+  const auto put = [&bytes](std::uint64_t number) {
+    for (unsigned shift = 0; shift < 64; shift += 8) bytes += static_cast<char>(number >> shift & 0xff);
+  };
+  for (const std::uint64_t number : counters.outcomes) put(number);
+  for (const std::uint64_t number : counters.latency) put(number);
+  return bytes;
+}
+
+std::optional<Counters> counters_of(std::string_view bytes) {
+  Counters counters;
+  if (bytes.size() != 8 * (counters.outcomes.size() + counters.latency.size())) return std::nullopt;
+  const auto take = [&bytes] {
+    std::uint64_t number = 0;
+    for (unsigned i = 0; i < 8; ++i)
+      number |= static_cast<std::uint64_t>(static_cast<unsigned char>(bytes[i])) << 8 * i;
+    bytes.remove_prefix(8);
+    return number;
+  };
+  for (std::uint64_t& number : counters.outcomes) number = take();
+  for (std::uint64_t& number : counters.latency) number = take();
+  return counters;
+}
+
+ledger::Slice slice_of(const Measured& measured, const Counters& before) {
+  const auto since = [](std::uint64_t now, std::uint64_t then) { return now >= then ? now - then : 0; };
+  const auto outcome = [&](plane::Outcome which) {
+    const auto i = static_cast<std::size_t>(which);
+    return since(measured.counters.outcomes[i], before.outcomes[i]);
+  };
+  const Meter::Closed& closed = measured.slice;
+  ledger::Slice slice{.start = closed.start,
+                      .good = outcome(plane::Outcome::kGood),
+                      .bad = outcome(plane::Outcome::kBad),
+                      .excluded = outcome(plane::Outcome::kExcluded),
+                      .aborted = outcome(plane::Outcome::kAborted),
+                      .probes_good = closed.probes[0],
+                      .probes_bad = closed.probes[1],
+                      .up = closed.seconds[0],
+                      .degraded = closed.seconds[1],
+                      .down = closed.seconds[2],
+                      .maintenance_up = closed.seconds[3],
+                      .maintenance_degraded = closed.seconds[4],
+                      .maintenance_down = closed.seconds[5],
+                      .latency = {}};
+  for (std::size_t bucket = 0; bucket < plane::kLatencyBuckets; ++bucket) {
+    const std::uint64_t count = since(measured.counters.latency[bucket], before.latency[bucket]);
+    if (count > 0) slice.latency[static_cast<std::uint16_t>(bucket)] = count;
+  }
+  return slice;
+}
+static_assert(plane::kLatencyBuckets <= ledger::kBucketsMax);
+
 Recorder::Recorder(plane::Table& table, const Paths& paths, std::vector<std::string> replicas)
     : table_(table),
       file_(paths.ledger_file()),
@@ -31,6 +85,27 @@ Recorder::~Recorder() {
 
 void Recorder::wake() { net::Doorbell::ring(bell_.get()); }
 
+void Recorder::add(Measured measured) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (measured_.size() >= kWaitingMax) {  // the oldest becomes unknown; what was counted in it goes to the next
+      measured_.pop_front();
+      ++slices_dropped_;
+    }
+    measured_.push_back(std::move(measured));
+  }
+  wake();
+}
+
+void Recorder::tell(plane::Event event) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (told_.size() >= kWaitingMax) told_.pop_front();
+    told_.push_back(event);
+  }
+  wake();
+}
+
 web::LedgerFacts Recorder::facts() const {
   const std::lock_guard lock(mutex_);
   return facts_;
@@ -44,6 +119,7 @@ Task<void> Recorder::run() {
       const std::lock_guard lock(mutex_);
       facts_.problem = taken ? "" : taken.error().text();
       const auto size = ledger_ ? ledger_->size() : failure(Code::kUnavailable, "");
+      facts_.slices_dropped = slices_dropped_;
       facts_.rows = size ? std::optional(size->rows) : std::nullopt;
     }
     if ((co_await current_scope())->cancelled()) co_return;
@@ -78,11 +154,76 @@ Result<> Recorder::take() {
     table_.header.log_lost += *position == 0 ? 0 : read.lost;
     table_.header.log_taken = events.back().number;
   }
+  if (auto told = take_told(); !told) return told;
+  if (auto measured = take_measured(); !measured) return measured;
   if (pruned_ == Instant{} || loop_.now() - pruned_ >= kPruneEvery) {
     const auto pruned = ledger_->prune({}, {boot_id_, loop_.now(), loop_.wall_now()});
     if (!pruned) return failure(pruned.error());
     if (!pruned->more) pruned_ = loop_.now();
   }
+  return {};
+}
+
+Result<> Recorder::take_told() {
+  std::vector<ledger::Event> events;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const plane::Event& event : told_) {
+      events.push_back(recorded(event));
+      events.back().table_id = 0;  // it is in no log
+    }
+  }
+  if (events.empty()) return {};
+  if (const auto appended = ledger_->append(events); !appended) {
+    if (appended.error().code() == Code::kInvalid) ledger_.reset();
+    return failure(appended.error());
+  }
+  const std::lock_guard lock(mutex_);
+  told_.erase(told_.begin(), told_.begin() + static_cast<std::ptrdiff_t>(std::min(events.size(), told_.size())));
+  return {};
+}
+
+// What the counters were when the last slice of the record ended.
+Result<Counters> Recorder::counters_before() {
+  auto sampled = ledger_->sampled(table_.header.id);
+  if (!sampled) return failure(std::move(sampled.error()));
+  // A table of another layout, to which the counters of the one before were carried over.
+  if (!*sampled && table_.header.carried != 0) sampled = ledger_->latest_sampled();
+  if (!sampled) return failure(std::move(sampled.error()));
+  if (!*sampled) return Counters{};
+  return counters_of((*sampled)->counters).value_or(Counters{});
+}
+
+Result<> Recorder::take_measured() {
+  std::vector<Measured> measured;
+  {
+    const std::lock_guard lock(mutex_);
+    constexpr std::size_t kAtOnce = 500;
+    measured.assign(measured_.begin(),
+                    measured_.begin() + static_cast<std::ptrdiff_t>(std::min(measured_.size(), kAtOnce)));
+  }
+  if (measured.empty()) return {};
+  auto before = counters_before();
+  if (!before) return failure(std::move(before.error()));
+  std::vector<ledger::Slice> slices;
+  for (const Measured& one : measured) {
+    slices.push_back(slice_of(one, *before));
+    *before = one.counters;
+  }
+  const auto added = ledger_->add(slices, {.table_id = table_.header.id,
+                                           .counters = bytes_of(*before),
+                                           .until = slices.back().start + Meter::kSlice,
+                                           .boot_id = boot_id_});
+  // Seconds that are in the record already are not told again: these slices are given up, and their counts go to the
+  // next.
+  if (!added && added.error().code() != Code::kLimit) {
+    if (added.error().code() == Code::kInvalid) ledger_.reset();
+    return failure(added.error());
+  }
+  const std::lock_guard lock(mutex_);
+  if (!added) slices_dropped_ += slices.size();
+  measured_.erase(measured_.begin(),
+                  measured_.begin() + static_cast<std::ptrdiff_t>(std::min(slices.size(), measured_.size())));
   return {};
 }
 

@@ -2,16 +2,21 @@
 // a slow disk must not keep replicas waiting for their output to be drained.
 //
 // Killed at any moment, it loses and doubles nothing: the ledger holds, in one transaction with the events, how far it
-// has got. While it cannot write (disk full, file locked) the log keeps 1,024 events; more are recorded as lost.
+// has got. While it cannot write (disk full, file locked) the log keeps 1,024 events; more are recorded as lost. What
+// was measured meanwhile waits in memory, a day of it at most.
 #pragma once
 
+#include <array>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
+#include "app/meter.h"
 #include "app/paths.h"
 #include "ledger/ledger.h"
 #include "net/epoll_loop.h"
@@ -20,8 +25,27 @@
 
 namespace nines::app {
 
+// Of the shared table, at one moment.
+struct Counters {
+  std::array<std::uint64_t, plane::kOutcomes> outcomes{};
+  plane::LatencyCounts latency{};
+};
+// Fixed in length, so that another version's is told by it.
+std::string bytes_of(const Counters& counters);
+std::optional<Counters> counters_of(std::string_view bytes);
+
+// A slice that is over, and the counters as it ended.
+struct Measured {
+  Meter::Closed slice;
+  Counters counters;
+};
+// The slice for the ledger: with what was counted since `before`. Pure.
+ledger::Slice slice_of(const Measured& measured, const Counters& before);
+
 class Recorder {
  public:
+  static constexpr std::size_t kWaitingMax = 8640;  // slices: a day
+
   // `replicas`: names by slot. The thread begins at once.
   Recorder(plane::Table& table, const Paths& paths, std::vector<std::string> replicas);
   // Takes what there is, and ends.
@@ -30,11 +54,17 @@ class Recorder {
   // From any thread: the log has grown.
   void wake();
   // From any thread.
+  void add(Measured measured);
+  void tell(plane::Event event);  // what the keeper itself has to tell
+  // From any thread.
   web::LedgerFacts facts() const;
 
  private:
   Task<void> run();
   Result<> take();
+  Result<> take_told();
+  Result<> take_measured();
+  Result<Counters> counters_before();
   Result<> open();
   ledger::Event recorded(const plane::Event& event) const;
 
@@ -46,7 +76,10 @@ class Recorder {
   Instant pruned_{};
 
   mutable std::mutex mutex_;
-  web::LedgerFacts facts_;  // guarded by mutex_
+  web::LedgerFacts facts_;            // guarded by mutex_
+  std::deque<Measured> measured_;     // guarded by mutex_
+  std::deque<plane::Event> told_;     // guarded by mutex_
+  std::uint64_t slices_dropped_ = 0;  // guarded by mutex_
 
   net::EpollLoop loop_;
   Fd bell_;

@@ -250,6 +250,9 @@ void write_records(Exposition& out, const View& view) {
     out.gauge("nines_ledger_events_waiting", "Events that are not in the ledger yet.", view.log.waiting);
     out.gauge("nines_ledger_healthy", "1 while events can be recorded in the ledger.",
               view.ledger->problem.empty() ? 1 : 0);
+    out.counter("nines_ledger_slices_dropped_total",
+                "Slices of ten seconds that were measured and could not be recorded: they are unknown.",
+                view.ledger->slices_dropped);
     if (view.ledger->rows) out.gauge("nines_ledger_rows", "Rows of the ledger.", *view.ledger->rows);
   }
   if (view.backups.empty()) return;

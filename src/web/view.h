@@ -30,7 +30,8 @@ struct Backup {
 
 struct LedgerFacts {
   std::optional<std::uint64_t> rows;
-  std::string problem;  // why events cannot be recorded just now; empty: they can
+  std::string problem;               // why events cannot be recorded just now; empty: they can
+  std::uint64_t slices_dropped = 0;  // ten seconds each that were measured and could not be recorded
 };
 
 // What the shared table does not hold. Texts may be anything: they are escaped where they are shown.

@@ -1,0 +1,33 @@
+// The keeper's look at the service, once a second: counters of the shared table and the prober's last answer go to the
+// meter; what it finds goes to the recorder, and its memory into the table, where a successor goes on.
+#pragma once
+
+#include "app/meter.h"
+#include "app/prober.h"
+#include "app/recorder.h"
+#include "base/task.h"
+#include "net/epoll_loop.h"
+#include "plane/plane.h"
+
+namespace nines::app {
+
+class Measurement {
+ public:
+  Measurement(net::EpollLoop& loop, plane::Table& table, Prober& prober, Recorder& recorder);
+
+  // Until cancelled; then hands over what the present slice has, so that a successor only adds to it.
+  Task<void> run();
+
+ private:
+  void look();
+  void hand_over(const Meter::Closed& closed);
+
+  net::EpollLoop& loop_;
+  plane::Table& table_;
+  Prober& prober_;
+  Recorder& recorder_;
+  Meter meter_;
+  Counters counters_;  // at the last look
+};
+
+}  // namespace nines::app
