@@ -14,7 +14,6 @@ namespace {
 
 namespace json = boost::json;
 using availability::Availability;
-using availability::Objective;
 using availability::Seconds;
 
 std::string with_digits(const char* format, double value) {
