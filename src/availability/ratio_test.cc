@@ -93,6 +93,8 @@ TEST_CASE("ratio: what is no share says so") {
       {"100.1%", "is more than all"},
       {"101%", "is more than all"},
       {"1.1", "is more than all"},
+      {"2", "has no % sign"},
+      {"1.5", "is more than all"},
       {"99.9", "has no % sign"},
       {"1", "may be 1% or 100%"},
       {"99", "has no % sign"},

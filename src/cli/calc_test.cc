@@ -30,7 +30,8 @@ double number(const std::string& line, const std::string& path) {
   return value.to_number<double>();
 }
 
-doctest::Approx about(double value, double epsilon = 1e-9) { return doctest::Approx(value).epsilon(epsilon); }
+// Equal but for a share of the value, however small that is.
+doctest::Approx about(double value, double share = 1e-9) { return doctest::Approx(value).epsilon(share).scale(0); }
 
 TEST_CASE("calc: from MTBF and MTTR, with the popular short form") {
   const std::string line = "--mtbf 240h --mttr 2h";
@@ -178,7 +179,8 @@ TEST_CASE("calc: what it costs") {
   CHECK(answer(line).text.contains("cost of an hour down  $10.00\n"));
   CHECK(answer(line).text.contains("cost in a year        $87.60\n"));
   CHECK(number(line + " --cost-per-hour 90", "cost.hour_down") == about(100));
-  CHECK(answer(line + " --cost-per-hour 90").text.contains("cost of an hour down  $100       requests × price, and what else it costs\n"));
+  CHECK(answer(line + " --cost-per-hour 90")
+            .text.contains("cost of an hour down  $100       requests × price, and what else it costs\n"));
   CHECK(answer("--availability 99% --cost-per-hour 2300000").text.contains("$2,300,000\n"));
   CHECK(!json::parse(answer("--target 99.9%").json).as_object().contains("cost"));
 }
