@@ -46,6 +46,7 @@ TEST_CASE("nines: written, never more than there are") {
       {0.0009999, "3.000"},
       {0.999999, "0.000"},
       {1e-300, "300.000"},
+      {0.1 * 0.1 * 0.1, "3.000"},  // a hair above 0.001
   };
   for (const Row& row : rows) {
     CAPTURE(row.unavailability);

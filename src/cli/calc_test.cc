@@ -85,6 +85,13 @@ TEST_CASE("calc: from failures, with how sure that is") {
   CHECK(number(line + " --confidence 80%", "mttf_interval.low_s") > number(line, "mttf_interval.low_s"));
 }
 
+TEST_CASE("calc: down all the time") {
+  CHECK(number("--failures 1 --period 1h --downtime 1h", "availability") == 0);
+  CHECK(number("--failures 1 --period 1h --downtime 1h", "mttf_interval.high_s") == 0);
+  CHECK(number("--mtbf 2h --mttr 2h", "nines") == 0);
+  CHECK(answer("--mtbf 2h --mttr 2h").text.starts_with("availability     0 % "));
+}
+
 TEST_CASE("calc: without a failure there is a bound") {
   const std::string line = "--failures 0 --period 720h";
   CHECK(number(line, "availability") == 1);
@@ -132,7 +139,7 @@ TEST_CASE("calc: what a target allows, exactly") {
   CHECK(json::parse(answer(october).json).at("named_month").at("month").as_string() == "2026-10");
   CHECK(number("--target 99.9%", "nines") == 3);
   CHECK(number("--target 99.9%", "availability") == 0.999);
-  CHECK(number("--target 99.999999999999%", "downtime.year") == 3.15e-7);  // 315.36 ns, rounded down
+  CHECK(number("--target 99.999999999998%", "downtime.year") == 6.30e-7);  // 630.72 ns, rounded down
   CHECK(answer("--target 99.9999999999%").text.starts_with("availability     99.9999999999 % "));
 }
 
