@@ -154,7 +154,7 @@ TEST_CASE("redundancy: the chain as its equations say") {
                    mttr = std::chrono::minutes(1 + random.below(6'000));
     const double lambda = 1 / Seconds(mttf).count(), mu = 1 / Seconds(mttr).count(), beta = group.common_cause.value();
     const auto n = static_cast<std::size_t>(group.size);
-    const auto limit = static_cast<std::size_t>(group.size - group.enough + 1);
+    const std::size_t limit = n + 1 - static_cast<std::size_t>(group.enough);
 
     // rate[i][j]: from i down to j down.
     std::vector rate(n + 1, std::vector<double>(n + 1));
