@@ -119,7 +119,6 @@ class Proxy:
 
     name = ""
     safe_is = ""  # what its equivalent of `replay: safe` is called
-    reloads = True
     health = "/health"
 
     def __init__(self, backends, safe=False, arguments=(), **special):
@@ -318,7 +317,6 @@ class Nines(Proxy):
 
     name = "nines"
     safe_is = "replay: safe"
-    reloads = False
 
     def configure(self):
         """special: count=3, replicas={} and gateway={}, which are added to those sections."""
@@ -331,6 +329,10 @@ class Nines(Proxy):
 
     def command(self):
         return [BIN / "nines", "-c", "nines.yaml", "--state", self.folder / "state", "up"]
+
+    def reload(self):
+        subprocess.run([BIN / "nines", "-c", "nines.yaml", "--state", self.folder / "state", "reload"], cwd=self.folder,
+                       check=True, stdout=subprocess.DEVNULL, timeout=60)
 
     def split(self):
         pids = procfs.descendants(self.process.pid)

@@ -12,7 +12,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <optional>
+#include <utility>
 
+#include "app/descriptors.h"
 #include "app/notify.h"
 #include "app/process_contract.h"
 #include "app/vigil.h"
@@ -80,6 +82,7 @@ class Anchor {
       std::fputs("nines anchor: another one has taken the place of the one that died\n", stderr);
       return 1;
     }
+    make_succession();
     write_part(table_->anchor, ::getpid());
     note(EventKind::kAnchorStarted, ::getpid(), 0);
     start_at_ = now();
@@ -107,22 +110,53 @@ class Anchor {
   // has taken another one, or has died, and whoever starts us again will see.
   static bool take_place() {
     char byte = 1;
-    if (::send(kHandover, &byte, 1, MSG_NOSIGNAL) != 1) return errno == ENOTSOCK;  // there is no predecessor
+    if (::send(kSuccession, &byte, 1, MSG_NOSIGNAL) != 1) return errno == ENOTSOCK;  // there is no predecessor
     constexpr timeval kPatience{.tv_sec = 10, .tv_usec = 0};
-    ::setsockopt(kHandover, SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof kPatience);
-    if (::recv(kHandover, &byte, 1, 0) != 1) return false;
-    while (::recv(kHandover, &byte, 1, 0) > 0) {
+    ::setsockopt(kSuccession, SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof kPatience);
+    if (::recv(kSuccession, &byte, 1, 0) != 1) return false;
+    while (::recv(kSuccession, &byte, 1, 0) > 0) {
     }
     const int nothing = ::open("/dev/null", O_RDWR);
-    ::dup2(nothing, kHandover);
+    ::dup2(nothing, kSuccession);
     ::close(nothing);
     return true;
+  }
+
+  // Without it there is no reload, and all else goes on.
+  void make_succession() {
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0) return;
+    ours_ = Fd(::fcntl(ends[0], F_DUPFD_CLOEXEC, kAboveListeners));
+    theirs_ = Fd(::fcntl(ends[1], F_DUPFD_CLOEXEC, kAboveListeners));
+    ::close(ends[0]);
+    ::close(ends[1]);
+  }
+
+  // What a supervisor has left for its successor: another configuration's snapshot, and all its listening sockets.
+  bool take_succession() {
+    ReceivedDescriptors left = receive_descriptors(ours_.get());
+    if (left.outcome != ReceivedDescriptors::Outcome::kWhole) return false;
+    bool whole = left.count > 1;
+    for (std::size_t i = 0; i < left.count; ++i) {  // their numbers may be a listener's
+      const int above = ::fcntl(left.descriptors[i], F_DUPFD_CLOEXEC, kAboveListeners);
+      ::close(std::exchange(left.descriptors[i], above));
+      whole = whole && above >= 0;
+    }
+    if (whole) {
+      ::dup2(left.descriptors[0], kSnapshot);
+      int next = kFirstListener;
+      for (std::size_t i = 1; i < left.count; ++i) ::dup2(left.descriptors[i], next++);
+      while (next < kAboveListeners) ::close(next++);  // addresses that are no more
+    }
+    for (std::size_t i = 0; i < left.count; ++i) ::close(left.descriptors[i]);
+    return whole;
   }
 
   void start() {
     started_at_ = now();
     pid_ = ::fork();
     if (pid_ == 0) {
+      if (theirs_) ::dup2(theirs_.get(), kSuccession);
       ::setsid();  // Ctrl-C at a terminal reaches it through us, once
       // Signals stay blocked until it hears them itself.
       ::execve("/proc/self/exe", supervisor_.get(), environment_.get());
@@ -196,7 +230,8 @@ class Anchor {
 
   void supervisor_ended(const siginfo_t& info) {
     pid_ = 0;
-    quick_ends_ = now() - started_at_ >= kSettled ? 0 : quick_ends_ + 1;
+    const bool succeeded = take_succession();
+    quick_ends_ = succeeded || now() - started_at_ >= kSettled ? 0 : quick_ends_ + 1;
     const int doubled = std::min(quick_ends_ - kQuickEndsAtOnce - 1, 10);
     start_at_ = now() + (doubled < 0 ? 0ns : std::min<Duration>(kFirstPause * (1 << doubled), kLastPause));
     char how[96];
@@ -206,7 +241,7 @@ class Anchor {
       std::snprintf(how, sizeof how, "killed by SIG%s (%d)%s", ::sigabbrev_np(info.si_status), info.si_status,
                     hung_ ? ", since it gave no sign of life for 10 s" : "");
     }
-    const bool died = table_->header.leave == Leave::kDied;
+    const bool died = table_->header.leave == Leave::kDied && !succeeded;
     note(EventKind::kSupervisorExited, info.si_pid, died ? 1 : 0, how);
     table_->supervisor.store({.pid = 0, .starts = starts_, .since_ns = now().since_boot.count()});
   }
@@ -254,13 +289,15 @@ class Anchor {
   int quick_ends_ = 0;
   // The last signal that asked us to end. A supervisor may die before it hears it: the next one is told again.
   int asked_ = 0;
+  // The ends of kSuccession: the supervisor's is kept for the next one.
+  Fd ours_, theirs_;
 };
 
 // The table we were left with; a fresh one when it has another layout, the old one beside it.
 Result<plane::Plane> table_for_us() {
-  auto table = plane::Plane::attach(Fd(::fcntl(kPlane, F_DUPFD_CLOEXEC, kFirstListener)));
+  auto table = plane::Plane::attach(Fd(::fcntl(kPlane, F_DUPFD_CLOEXEC, kAboveListeners)));
   if (table || table.error().code() != Code::kExists) return table;
-  auto old = plane::ForeignTable::attach(Fd(::fcntl(kPlane, F_DUPFD_CLOEXEC, kFirstListener)));
+  auto old = plane::ForeignTable::attach(Fd(::fcntl(kPlane, F_DUPFD_CLOEXEC, kAboveListeners)));
   if (!old) return failure(std::move(old.error()));
   auto fresh = plane::Plane::create();
   if (!fresh) return fresh;

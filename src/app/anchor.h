@@ -6,6 +6,7 @@
 //   reaps      whatever lost its parent (it is a subreaper), and writes how it ended into its ring of the table, where
 //              the supervisor finds the exit status of a replica it adopted
 //   watches    that the supervisor works: one that lives and gives no sign of it is killed (vigil.h)
+//   takes      what a supervisor leaves for its successor when it reloads: another snapshot, other listeners
 //   forwards   SIGTERM and SIGINT to the supervisor
 //   tells      systemd's watchdog that it is there (notify.h)
 //   becomes    another program when the supervisor asks for it, with the same pid, children and descriptors

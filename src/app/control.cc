@@ -62,6 +62,8 @@ class Reporter {
             {"degraded", !s_.problems().empty()},
             {"problems", problems()},
             {"renewing", s_.renewing()},
+            {"configuration", s_.configuration()},
+            {"reloading", s_.reloading()},
             {"release", release()},
             {"deploy", deploy()},
             {"dashboard", dashboard()},
@@ -378,6 +380,29 @@ http::Response roll_back(Supervisor& supervisor, const std::string& body) {
   return answer_to(supervisor.deployment().roll_back(release, who_asks(body)));
 }
 
+// The body: {"by": …, "config": the configuration as text, "only_ask": true}.
+http::Response reload(Supervisor& supervisor, const std::string& body) {
+  const json::object object = object_of(body);
+  auto config = config::parse(text_in(object, "config"));
+  if (!config) return http::error_response(400, config::format(config.error().front(), "config"), "no_config");
+  const json::value* const only_ask = object.if_contains("only_ask");
+  const bool asks = only_ask != nullptr && only_ask->is_bool() && only_ask->as_bool();
+  const auto plan = supervisor.wish_reload(*std::move(config), who_asks(body), asks);
+  if (!plan) {
+    const Code code = plan.error().code();
+    return code == Code::kUnavailable ? http::error_response(503, plan.error().text(), "succession")
+           : code == Code::kExists    ? http::error_response(409, plan.error().text(), "taken")
+           : code == Code::kRefused   ? http::error_response(409, plan.error().text(), "not_in_place")
+                                      : http::error_response(507, plan.error().text(), "not_begun");
+  }
+  json::array changes;
+  for (const config::Change& change : plan->changes) {
+    changes.push_back(json::object{
+        {"key", change.key}, {"before", text_or_null(change.before)}, {"after", text_or_null(change.after)}});
+  }
+  return json_response({{"configuration", digest_of(plan->config)}, {"changes", std::move(changes)}}, asks ? 200 : 202);
+}
+
 // Deploys and rollbacks.
 http::Response release_order(Supervisor& supervisor, std::string_view path, const std::string& body) {
   if (!supervisor.endpoints().empty())
@@ -385,6 +410,7 @@ http::Response release_order(Supervisor& supervisor, std::string_view path, cons
   if (supervisor.phase() == Phase::kStopping) return http::error_response(409, "the service is going down", "stopping");
   if (supervisor.phase() == Phase::kLeaving || !supervisor.inherited())
     return http::error_response(503, "another supervisor is taking over: ask again", "succession");
+  if (supervisor.reloading()) return http::error_response(409, "a reload is under way: ask again", "under_way");
   return path == "/v1/deploy" ? deploy(supervisor, body) : roll_back(supervisor, body);
 }
 
@@ -468,8 +494,8 @@ http::Response answer(Supervisor& supervisor, const http::Request& request) {
   constexpr std::string_view kReplicas = "/v1/replicas/";
   const bool events = path == "/v1/events";  // both
   const bool release = path == "/v1/deploy" || path == "/v1/rollback";
-  const bool post =
-      path == "/v1/down" || path == "/v1/upgrade" || path == "/v1/files" || release || path.starts_with(kReplicas);
+  const bool post = path == "/v1/down" || path == "/v1/upgrade" || path == "/v1/reload" || path == "/v1/files" ||
+                    release || path.starts_with(kReplicas);
   if (path != "/v1/status" && path != "/v1/releases" && !events && !post)
     return http::error_response(404, "no such path", "not_found");
   const bool posted = request.head.method() == "POST";
@@ -485,6 +511,7 @@ http::Response answer(Supervisor& supervisor, const http::Request& request) {
       return hear_of_file(supervisor, request.body);
     return http::error_response(503, "another supervisor is taking over: ask again", "succession");
   }
+  if (path == "/v1/reload") return reload(supervisor, request.body);
   if (path == "/v1/upgrade") return upgrade(supervisor, request.body);
   if (path == "/v1/down") {
     if (supervisor.phase() == Phase::kLeaving)

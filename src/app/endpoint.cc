@@ -19,6 +19,7 @@ void Endpoint::begin(const std::optional<plane::Route>& before, Wish wish, Insta
   if (same) {
     route_ = *before;
   } else {
+    plane::forget_counts(table_.observed[slot_]);
     route_ = plane::Route{.incarnation = table_.header.next_incarnation.fetch_add(1),
                           .since_ns = now.since_boot.count(),
                           .port = at_.at.port,

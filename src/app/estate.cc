@@ -19,14 +19,6 @@
 namespace nines::app {
 namespace {
 
-Result<Fd> snapshot_of(const config::Config& config) {
-  const std::string text = config::to_yaml(config);
-  Fd fd(::memfd_create("nines-config", MFD_CLOEXEC));
-  if (!fd || ::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()))
-    return failure(os_error(errno, "write the configuration's snapshot"));
-  return fd;
-}
-
 // The replicas, with all they have started, if they are still what the configuration asks for: the supervisor goes on
 // with them.
 Spare worth_keeping(const Service& service) {
@@ -53,7 +45,7 @@ Result<> put_in_place(const Estate& estate) {
                                {estate.lock.get(), kLock},
                                {estate.verdict.get(), kVerdict},
                                {-1, kOldPlane},
-                               {estate.handover.get(), kHandover}};
+                               {estate.handover.get(), kSuccession}};
   for (std::size_t i = 0; i < estate.listeners.size(); ++i)
     places.push_back({estate.listeners[i].get(), kFirstListener + static_cast<int>(i)});
   // First above them all, so that none overwrites another.
@@ -71,6 +63,14 @@ Result<> put_in_place(const Estate& estate) {
 }
 
 }  // namespace
+
+Result<Fd> snapshot_of(const config::Config& config) {
+  const std::string text = config::to_yaml(config);
+  Fd fd(::memfd_create("nines-config", MFD_CLOEXEC));
+  if (!fd || ::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()))
+    return failure(os_error(errno, "write the configuration's snapshot"));
+  return fd;
+}
 
 Result<Estate> found_estate(const Service& service, StateLock lock,
                             const std::function<void(const std::string&)>& warn) {
@@ -105,14 +105,8 @@ Result<Estate> found_estate(const Service& service, StateLock lock,
 
 Error become_anchor(Estate estate, const Paths& paths) {
   if (auto placed = put_in_place(estate); !placed) return placed.error();
-  std::vector<std::string> words = {"nines",
-                                    "internal-anchor",
-                                    tag(paths, "supervisor", 1),
-                                    paths.config_file,
-                                    paths.folder,
-                                    paths.state,
-                                    paths.run,
-                                    std::to_string(estate.listeners.size())};
+  std::vector<std::string> words = {
+      "nines", "internal-anchor", tag(paths, "supervisor", 1), paths.config_file, paths.folder, paths.state, paths.run};
   std::vector<std::string> variables = std::move(estate.environment);
   if (variables.empty()) {
     for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) variables.emplace_back(*entry);
@@ -156,11 +150,10 @@ Result<Estate> from_order(std::vector<Fd> descriptors) {
   return estate;
 }
 
-Result<AnchorArguments> read_anchor_arguments(const std::vector<std::string>& arguments) {
-  const auto listeners = arguments.size() == 6 ? parse_unsigned(arguments[5]) : std::nullopt;
-  if (!listeners) return failure(Code::kInvalid, "this is a part of `nines up`, not a command of its own");
-  return AnchorArguments{
-      {.config_file = arguments[1], .folder = arguments[2], .state = arguments[3], .run = arguments[4]}, *listeners};
+Result<Paths> read_anchor_arguments(const std::vector<std::string>& arguments) {
+  // An anchor that was upgraded from an older program hands on one more.
+  if (arguments.size() < 5) return failure(Code::kInvalid, "this is a part of `nines up`, not a command of its own");
+  return Paths{.config_file = arguments[1], .folder = arguments[2], .state = arguments[3], .run = arguments[4]};
 }
 
 }  // namespace nines::app

@@ -33,11 +33,10 @@ Error become_anchor(Estate estate, const Paths& paths);
 std::vector<int> in_order(const Estate& estate);
 Result<Estate> from_order(std::vector<Fd> descriptors);
 
+// The configuration as the processes inherit it (snapshot.h).
+Result<Fd> snapshot_of(const config::Config& config);
+
 // What an internal command is told by the anchor: see become_anchor().
-struct AnchorArguments {
-  Paths paths;
-  std::size_t listeners = 0;
-};
-Result<AnchorArguments> read_anchor_arguments(const std::vector<std::string>& arguments);
+Result<Paths> read_anchor_arguments(const std::vector<std::string>& arguments);
 
 }  // namespace nines::app

@@ -144,6 +144,7 @@ int gateway_main(const std::vector<std::string>& arguments) {
   gateway::clear_gauges(**table, *epoch);
   GatewayLanes::Options options = lanes_of(*config, {.folder = arguments[2], .access_log = arguments[3]});
   options.settings.epoch = *epoch;
+  options.settings.probe_key = plane::probe_key(**table);
   for (std::size_t i = 0; i < *listeners; ++i) options.listeners.push_back(kFirstListener + static_cast<int>(i));
   return GatewayProcess(std::move(*table), std::move(options)).run();
 }

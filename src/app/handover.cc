@@ -8,20 +8,15 @@
 #include <fstream>
 #include <sstream>
 
+#include "app/descriptors.h"
 #include "net/timeout.h"
 
 namespace nines::app {
 namespace {
 
-constexpr std::size_t kDescriptorsMax = 64;
 constexpr Duration kPatience = 10s;  // with who was given the descriptors and does not become the anchor
 
 Task<Result<>> wait_readable(net::FdEvent& event) { co_return co_await event.readable(); }
-
-union Control {
-  cmsghdr header;
-  char bytes[CMSG_SPACE(kDescriptorsMax * sizeof(int))];
-};
 
 Result<sockaddr_un> address_of(const std::string& path) {
   sockaddr_un address{.sun_family = AF_UNIX, .sun_path = ""};
@@ -43,50 +38,23 @@ bool is_same_user(int connection) {
   return ::getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == ::geteuid();
 }
 
-bool send_descriptors(int connection, const std::vector<int>& descriptors) {
-  INVARIANT(descriptors.size() <= kDescriptorsMax);
-  Control control{};
-  pid_t pid = ::getpid();
-  iovec data{.iov_base = &pid, .iov_len = sizeof pid};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = control.bytes;
-  message.msg_controllen = CMSG_SPACE(descriptors.size() * sizeof(int));
-  cmsghdr* const header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(descriptors.size() * sizeof(int));
-  std::memcpy(CMSG_DATA(header), descriptors.data(), descriptors.size() * sizeof(int));
-  return ::sendmsg(connection, &message, MSG_NOSIGNAL) == sizeof pid;
-}
-
 struct Received {
   std::vector<Fd> descriptors;
   pid_t pid = 0;
 };
 
-Result<Received> receive_descriptors(int connection) {
-  Control control{};
-  Received received;
-  iovec data{.iov_base = &received.pid, .iov_len = sizeof received.pid};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = control.bytes;
-  message.msg_controllen = sizeof control.bytes;
-  const ssize_t size = ::recvmsg(connection, &message, MSG_CMSG_CLOEXEC);
-  if (size == 0) return failure(Code::kRefused, "its anchor lives: or another is taking its place");
-  if (size < 0) return failure(os_error(errno, "receive the service's descriptors"));
-  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
-    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
-    const std::size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    std::vector<int> numbers(count);
-    std::memcpy(numbers.data(), CMSG_DATA(header), count * sizeof(int));
-    for (const int number : numbers) received.descriptors.emplace_back(number);
+Result<Received> receive_estate(int connection) {
+  const ReceivedDescriptors got = receive_descriptors(connection);
+  switch (got.outcome) {
+    case ReceivedDescriptors::Outcome::kEnd:
+      return failure(Code::kRefused, "its anchor lives: or another is taking its place");
+    case ReceivedDescriptors::Outcome::kNone: return failure(os_error(errno, "receive the service's descriptors"));
+    case ReceivedDescriptors::Outcome::kIncomplete:
+      return failure(Code::kProtocol, "the service's descriptors came incomplete");
+    case ReceivedDescriptors::Outcome::kWhole: break;
   }
-  if (size != sizeof received.pid || (message.msg_flags & MSG_CTRUNC) != 0)
-    return failure(Code::kProtocol, "the service's descriptors came incomplete");
+  Received received{.descriptors = {}, .pid = got.number};
+  for (std::size_t i = 0; i < got.count; ++i) received.descriptors.emplace_back(got.descriptors[i]);
   return received;
 }
 
@@ -110,7 +78,7 @@ Result<Estate> take_over(const Paths& paths, Duration patience) {
   ::setsockopt(connection->get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
   if (::connect(connection->get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0)
     return failure(Code::kUnavailable, "nobody answers at " + paths.handover_socket());
-  auto received = receive_descriptors(connection->get());
+  auto received = receive_estate(connection->get());
   if (!received) return failure(std::move(received.error()));
   auto estate = from_order(std::move(received->descriptors));
   if (!estate) return estate;
@@ -158,7 +126,7 @@ Task<void> Handover::converse(Fd connection) {
   };
   const Busy busy(busy_);
   net::FdEvent said(loop_, connection.get());
-  if (!send_descriptors(connection.get(), hooks_.descriptors())) co_return;
+  if (!send_descriptors(connection.get(), hooks_.descriptors(), ::getpid())) co_return;
   char byte = 0;
   ssize_t size = 0;
   while ((size = ::recv(connection.get(), &byte, 1, 0)) < 0 && errno == EAGAIN) {

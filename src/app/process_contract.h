@@ -10,7 +10,7 @@
 //   kLock                  x         x
 //   kVerdict               x         x
 //   kOldPlane              x         x
-//   kHandover              x
+//   kSuccession            x         x
 //   kFirstListener…        x         x           x
 //   kFirstLogPipe…                                         x
 //
@@ -34,8 +34,12 @@ inline constexpr int kBellToKeeper = 7;      // an eventfd: the log has grown
 inline constexpr int kLock = 8;              // the lock on the state folder; free once nobody has it open
 inline constexpr int kVerdict = 9;           // a socket to whoever waits for the service to be up
 inline constexpr int kOldPlane = 10;         // the table of the program before this one, when its layout was another
-inline constexpr int kHandover = 11;         // a socket to the supervisor whose anchor died, until that one has left
-inline constexpr int kFirstListener = 12;    // and the following
-inline constexpr int kFirstLogPipe = 12;     // and the following: one for each replica, by slot
+// Anchor: a socket to the supervisor whose anchor died, until that one has left (handover.h). Supervisor: a socket to
+// its anchor, for the descriptors that another configuration needs (estate.h).
+inline constexpr int kSuccession = 11;
+inline constexpr int kFirstListener = 12;  // and the following
+inline constexpr int kFirstLogPipe = 12;   // and the following: one for each replica, by slot
+// Where the anchor has its own: none of the numbers above, however many listeners there will be.
+inline constexpr int kAboveListeners = 64;
 
 }  // namespace nines::app

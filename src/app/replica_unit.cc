@@ -383,6 +383,8 @@ void ReplicaUnit::ended(const supervise::Exit& exit, bool in_the_log) {
                   : !given_up_.empty() ? plane::ExitIs::kGivenUp
                                        : plane::ExitIs::kCrash;
   if (!in_the_log) note(EventKind::kExited, gone_pid_, words, exit.value, static_cast<std::int64_t>(is));
+  if (crashed && machine_.crashes_in_row() == supervise::kCrashLoop)
+    note(EventKind::kCrashLoop, gone_pid_, words, machine_.crashes_in_row());
   gone_pid_ = 0;
   publish();
   if (process_) process_->reap();

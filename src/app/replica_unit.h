@@ -123,6 +123,7 @@ class ReplicaUnit final : private net::Timer {
   bool lost_its_socket() const;
   Instant since() const { return since_; }
   Instant spawned() const { return spawned_; }
+  const std::string& last_end() const { return last_end_; }  // how its last process ended, in words; empty: not known
   std::string log_file() const { return options_.paths.replica_log(options_.name); }
   int log_pipe() const { return log_.get(); }
   const Wish& wish() const { return wish_; }

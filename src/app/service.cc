@@ -57,12 +57,12 @@ Task<Outcome> run_with_control(Supervisor& supervisor, std::unique_ptr<net::List
   co_return outcome;
 }
 
-Outcome supervise(const Service& service, plane::Plane table, std::size_t listeners, const Listener& listener) {
+Outcome supervise(const Service& service, plane::Plane table, const Listener& listener) {
   // A service that was up goes on without a control socket, until there can be one again.
   const bool was_up = table->header.announced != 0;
   const auto made = make_folders(service.paths);
   if (!made && !was_up) return failed(made.error());
-  Supervisor supervisor(service, listener, std::move(table), listeners);
+  Supervisor supervisor(service, listener, std::move(table));
   auto socket = made ? open_control_socket(supervisor) : failure(made.error());
   if (!socket && !was_up) return failed(socket.error());
   if (!socket) listener.warning("nobody can reach the supervisor: " + socket.error().text() + "; trying again");
@@ -86,7 +86,7 @@ std::vector<std::string> slot_names(const config::Config& config) {
 }
 static_assert(config::bounds::kCount.max + config::bounds::kSurge.max <= plane::kReplicasMax);
 
-Outcome run_supervisor(const Service& service, std::size_t listeners, const Listener& listener) {
+Outcome run_supervisor(const Service& service, const Listener& listener) {
   INVARIANT(service.config.service);
   std::signal(SIGPIPE, SIG_IGN);
   ::prctl(PR_SET_NAME, "nines-super");
@@ -96,7 +96,7 @@ Outcome run_supervisor(const Service& service, std::size_t listeners, const List
   // Ours to read until the very end, when the supervisor is gone already.
   auto header = plane::Plane::attach(Fd(::fcntl(kPlane, F_DUPFD_CLOEXEC, kFirstListener)));
   if (!header) return failed(header.error());
-  Outcome outcome = supervise(service, std::move(memory), listeners, listener);
+  Outcome outcome = supervise(service, std::move(memory), listener);
   if (outcome.goes_on) return outcome;
   remove_run_folder(service.paths);
   (*header)->header.exit_status = static_cast<std::uint32_t>(outcome.exit_status);

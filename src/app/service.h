@@ -47,9 +47,9 @@ struct Outcome {
 };
 
 // Runs until the service is down, with nothing of it left, or goes on under another supervisor. SIGINT and SIGTERM do
-// what `nines down` does; a second one hurries (SIGKILL instead of waiting). `listeners`: how many there are.
+// what `nines down` does; a second one hurries (SIGKILL instead of waiting).
 // REQUIRES the descriptors of process_contract.h.
-Outcome run_supervisor(const Service& service, std::size_t listeners, const Listener& listener);
+Outcome run_supervisor(const Service& service, const Listener& listener);
 
 // The other processes; `arguments` are those the supervisor gave. The exit status of the process.
 int gateway_main(const std::vector<std::string>& arguments);

@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstdlib>
 
+#include "app/listeners.h"
 #include "app/process_contract.h"
 #include "app/tagged.h"
 #include "app/vigil.h"
@@ -46,7 +47,7 @@ std::string_view name_of(Phase phase) {
   return "unknown";
 }
 
-Supervisor::Supervisor(const Service& service, const Listener& listener, plane::Plane table, std::size_t listeners)
+Supervisor::Supervisor(const Service& service, const Listener& listener, plane::Plane table)
     : service_(service),
       listener_(listener),
       begun_(beginning_of(*table, loop_.now())),
@@ -67,9 +68,12 @@ Supervisor::Supervisor(const Service& service, const Listener& listener, plane::
       keeper_(loop_, table_->keeper, keeper_hooks()),
       handover_(loop_, handover_hooks()),
       manager_(std::getenv("NOTIFY_SOCKET")),
-      changed_(loop_) {
-  for (std::size_t i = 0; i < listeners; ++i) listeners_.push_back(kFirstListener + static_cast<int>(i));
-  for (const config::Address& at : service_.config.listen) ports_.exclude(at.port);
+      changed_(loop_),
+      configuration_(digest_of(service_.config)) {
+  for (const config::Address& at : service_.config.listen) {
+    listeners_.push_back(kFirstListener + static_cast<int>(listeners_.size()));
+    ports_.exclude(at.port);
+  }
   if (const auto& container = service_.config.replicas.container)
     containers_ = std::make_unique<Containers>(loop_, service_.paths, Containers::find_socket(*container));
   const auto& endpoints = service_.config.replicas.endpoints;
@@ -197,6 +201,12 @@ std::vector<std::string> Supervisor::problems() const {
   if (!state_problem_.empty()) all.push_back(state_problem_);
   if (!deployment_.problem().empty()) all.push_back(deployment_.problem());
   if (!unmet_.empty()) all.push_back("waits for " + unmet_);
+  for (const auto& replica : replicas_) {
+    if (!replica->machine().crash_loops(loop_.now())) continue;
+    all.push_back(replica->name() + " ends again and again, " + std::to_string(replica->machine().crashes_in_row()) +
+                  " times in a row" + (replica->last_end().empty() ? "" : ", last: " + replica->last_end()) +
+                  "; it is tried on, and `nines logs " + replica->name() + "` may tell why");
+  }
   return all;
 }
 
@@ -391,10 +401,7 @@ Task<void> Supervisor::announce_up() {
 
 // A request through the gateway reaches a replica; for a service without a health path, the gateway accepts.
 Task<Result<>> Supervisor::answers(const config::Address& at) {
-  config::Address reached = at;
-  if (reached.ip == "0.0.0.0") reached.ip = "127.0.0.1";
-  if (reached.ip == "::") reached.ip = "::1";
-  const auto address = net::Address::parse(reached.text());
+  const auto address = net::Address::parse(reachable(at).text());
   if (!address) co_return failure(address.error());
   const auto& path = service_.config.replicas.health.path;
   if (!path) {

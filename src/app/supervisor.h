@@ -4,9 +4,9 @@
 // It begins like every supervisor: it looks for what runs, reads what the one before wrote, and goes on from there. For
 // the first one there is nothing to find.
 //
-// It ends in one of three ways. Killed: the anchor starts the next. Leaving, for a new anchor or a new program:
-// everything else stays as it is. Down: the listeners are closed, the gateway finishes what it has, then the replicas
-// are stopped, then the keeper (which drains their last words).
+// It ends in one of three ways. Killed: the anchor starts the next. Leaving, for a new anchor, a new program or another
+// configuration: everything else stays as it is. Down: the listeners are closed, the gateway finishes what it has, then
+// the replicas are stopped, then the keeper (which drains their last words).
 #pragma once
 
 #include <functional>
@@ -23,6 +23,7 @@
 #include "app/handover.h"
 #include "app/helper_process.h"
 #include "app/notify.h"
+#include "app/reload.h"
 #include "app/replica_unit.h"
 #include "app/service.h"
 #include "app/state_file.h"
@@ -43,7 +44,7 @@ std::string_view name_of(Phase phase);
 class Supervisor final : private ReplicaUnit::Owner {
  public:
   // REQUIRES the descriptors of process_contract.h.
-  Supervisor(const Service& service, const Listener& listener, plane::Plane table, std::size_t listeners);
+  Supervisor(const Service& service, const Listener& listener, plane::Plane table);
   ~Supervisor() override;
 
   // First of all: looks for what runs. Until it returns, nobody may ask for anything: a replica that is not known yet
@@ -58,6 +59,13 @@ class Supervisor final : private ReplicaUnit::Owner {
   void wish_down(const std::string& who);
   // Goes on under another program, whose anchor and supervisor take our places. kUnavailable: no anchor to become it.
   Result<> wish_upgrade(const std::string& program);
+  // Goes on with another configuration, under a supervisor of its own. `only_ask`: says what would change, or why it
+  // cannot be. kRefused: it stands in the way of what runs (reload.h), or nobody would serve; kExists: a deploy or
+  // another reload is under way, or an address is in use; kUnavailable: ask again. Any other error: it cannot be begun.
+  Result<ReloadPlan> wish_reload(config::Config wanted, const std::string& who, bool only_ask);
+  bool reloading() const { return reload_.has_value(); }
+  // Of the configuration it goes by (reload.h).
+  const std::string& configuration() const { return configuration_; }
   // Somebody removed the run folder, and it was made again: what else was in it is needed too.
   void run_folder_is_new();
   // Starts anew who listens on a Unix socket whose file was removed: nobody can connect to it any more.
@@ -111,6 +119,7 @@ class Supervisor final : private ReplicaUnit::Owner {
   std::vector<ReplicaUnit::Inheritance> read_book();
   Task<void> carry_counters();
   void begin_endpoints(bool first);
+  void empty_slots();
   bool begin_anew(std::vector<ReplicaUnit::Inheritance>& book);
   std::string fingerprint() const;
   void remind_of(const std::string& name, const Wish& wish);
@@ -136,6 +145,19 @@ class Supervisor final : private ReplicaUnit::Owner {
   bool see_off_gateway(const supervise::Found& found);
   void clear_gauges_of(pid_t gateway);
   void renew_helpers();
+  struct Reload {
+    std::string who;
+    Fd snapshot;
+    std::vector<int> sockets;  // all of them, in the order of `listen`
+    std::vector<Fd> opened;    // those of them that are new
+    std::size_t replicas = 0;  // how many there will be
+  };
+  config::Config running_config() const;
+  Result<> may_reload() const;
+  Result<> may_shrink_to(std::size_t count) const;
+  Result<> open_sockets(const config::Config& wanted, Reload& reload) const;
+  bool is_surplus(std::size_t slot) const;
+  Task<void> reload_now();
   void judge();
   void hurry();
   HelperProcess::Hooks gateway_hooks();
@@ -183,6 +205,8 @@ class Supervisor final : private ReplicaUnit::Owner {
   std::string state_problem_;  // why the state file cannot be written
   bool listened_ = false;      // some replica that was not ready in time did listen
   bool needs_met_ = false;
+  std::optional<Reload> reload_;  // under way
+  std::string configuration_;
   std::string unmet_;       // what is waited for, and what it said
   std::string last_error_;  // of a spawn, for the message when nothing can be started
   TaskGroup tasks_;

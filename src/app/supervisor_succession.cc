@@ -33,11 +33,19 @@ Task<Result<>> wait_readable(net::EpollLoop& loop, int fd) {
   co_return co_await event.readable();
 }
 
-bool is_this_program(pid_t pid) {
+// Whether this place in /proc is the same file for a process as for us. True where nobody can tell.
+bool shares(pid_t pid, const std::string& place) {
   struct stat theirs{}, ours{};
-  const std::string path = "/proc/" + std::to_string(pid) + "/exe";
-  if (::stat(path.c_str(), &theirs) != 0 || ::stat("/proc/self/exe", &ours) != 0) return true;  // nobody can tell
+  if (::stat(("/proc/" + std::to_string(pid) + place).c_str(), &theirs) != 0) return true;
+  if (::stat(("/proc/self" + place).c_str(), &ours) != 0) return true;
   return theirs.st_ino == ours.st_ino && theirs.st_dev == ours.st_dev;
+}
+
+// It is of our program, and goes by our configuration.
+bool is_current(pid_t pid) { return shares(pid, "/exe") && shares(pid, "/fd/" + std::to_string(kSnapshot)); }
+
+bool is_stopped(const plane::Route& route) {
+  return route.state == static_cast<std::uint8_t>(supervise::State::kStopped);
 }
 
 }  // namespace
@@ -133,6 +141,7 @@ Task<void> Supervisor::inherit() {
     }
   }
   begin_endpoints(first);
+  empty_slots();
   if (!deployment_.under_way() && phase_ != Phase::kStopping) mend_releases();
   inherited_ = true;
   (void)changed(found_wishes_lost() || let_go);  // the files may be damaged, or of another boot
@@ -150,7 +159,7 @@ bool Supervisor::begin_anew(std::vector<ReplicaUnit::Inheritance>& book) {
       book[i].wish.stopped_by.clear();
       book[i].route.held = 0;
     }
-    if (book[i].route.held == 0 && book[i].route.state == static_cast<std::uint8_t>(supervise::State::kStopped))
+    if (book[i].route.held == 0 && is_stopped(book[i].route))
       book[i].route.state = static_cast<std::uint8_t>(supervise::State::kWaiting);
   }
   return let_go;
@@ -222,7 +231,8 @@ std::vector<ReplicaUnit::Inheritance> Supervisor::read_book() {
   for (std::size_t i = 0; i < replicas_.size(); ++i) {
     ReplicaUnit::Inheritance inheritance{};
     const plane::Route* const past = current ? saved->find(replicas_[i]->name()) : nullptr;
-    if (const auto route = table_->routes[i].load(); route && route->name[0] != '\0') {
+    const auto route = table_->routes[i].load();
+    if (route && route->name == replicas_[i]->name()) {
       inheritance.route = *route;
     } else if (past != nullptr) {
       inheritance.route = *past;
@@ -234,19 +244,36 @@ std::vector<ReplicaUnit::Inheritance> Supervisor::read_book() {
       inheritance.wish =
           wishes ? wish_in(*wishes, replicas_[i]->name()) : wish_found_in(inheritance.route, kPlainWeight);
     }
-    inheritance.route.held = inheritance.wish.stopped_by.empty() ? 0 : 1;
+    if (route && route->name[0] != '\0' && route->name != replicas_[i]->name())
+      plane::forget_counts(table_->observed[i]);  // before a reload the slot was another's
+    const bool held = !inheritance.wish.stopped_by.empty();
+    // Stopped by a reload that was broken off, or by a person whose wish is gone.
+    if (inheritance.route.held != 0 && !held && is_stopped(inheritance.route))
+      inheritance.route.state = static_cast<std::uint8_t>(supervise::State::kWaiting);
+    inheritance.route.held = held ? 1 : 0;
     inheritance.release = deployment_.release_of(inheritance.route);
     book.push_back(std::move(inheritance));
   }
   return book;
 }
 
-// Helpers of another program than ours, or that know another table, are replaced.
+// There were more before a reload.
+void Supervisor::empty_slots() {
+  for (std::size_t slot = replicas_.size() + endpoints_.size(); slot < plane::kReplicasMax; ++slot) {
+    const auto route = table_->routes[slot].load();
+    if (!route || (route->incarnation == 0 && route->name[0] == '\0')) continue;
+    table_->routes[slot].store({});
+    table_->header.routes_version.fetch_add(1);
+    plane::forget_counts(table_->observed[slot]);
+  }
+}
+
+// Helpers of another program than ours, or that know another table or configuration, are replaced.
 void Supervisor::renew_helpers() {
   const bool other_table = plane::ForeignTable::attach(Fd(::fcntl(kOldPlane, F_DUPFD_CLOEXEC, 3))).has_value() &&
                            table_->header.carried == 0;
   const auto outdated = [&](const HelperProcess& helper) {
-    return helper.pid() != 0 && (other_table || !is_this_program(helper.pid()));
+    return helper.pid() != 0 && (other_table || !is_current(helper.pid()));
   };
   if (outdated(gateway_)) {
     gateway_.replace({.signal = SIGUSR1,
@@ -339,8 +366,10 @@ Result<> Supervisor::changed(bool wished) {
   Result<> kept;
   if (wished) {
     Wishes wishes;
-    for (const auto& replica : replicas_)
-      if (!replica->spare()) wishes[replica->name()] = replica->wish();
+    for (std::size_t slot = 0; slot < replicas_.size(); ++slot) {
+      const ReplicaUnit& replica = *replicas_[slot];
+      if (!replica.spare() && !is_surplus(slot)) wishes[replica.name()] = replica.wish();
+    }
     for (const Endpoint& endpoint : endpoints_) wishes[endpoint.address()] = endpoint.wish();
     kept = save_wishes(service_.paths.wishes_file(), wishes);
   }

@@ -17,13 +17,13 @@ constexpr std::size_t kLinesMax = 100'000;
 
 constexpr auto kWeightMax = static_cast<std::uint64_t>(config::bounds::kWeight.max);
 
-constexpr std::array<std::string_view, 22> kCommands = {
-    "run",     "check",  "up",      "down",   "status",  "ps",      "logs",   "start",    "stop",   "restart", "drain",
-    "undrain", "weight", "upgrade", "backup", "restore", "gateway", "deploy", "rollback", "export", "calc",    "help"};
+constexpr std::array<std::string_view, 23> kCommands = {
+    "run",     "check",   "up",       "down",    "status", "ps",      "logs",   "start",
+    "stop",    "restart", "drain",    "undrain", "weight", "upgrade", "backup", "restore",
+    "gateway", "deploy",  "rollback", "export",  "reload", "calc",    "help"};
 // Of the same program, later: a person who read about them should not be told of a typo.
-constexpr std::array<std::string_view, 12> kPlanned = {"init",     "reload",      "spof",  "drill",
-                                                       "report",   "explain",     "sla",   "runbook",
-                                                       "incident", "maintenance", "alert", "witness"};
+constexpr std::array<std::string_view, 11> kPlanned = {"init",    "spof",     "drill",       "report", "explain", "sla",
+                                                       "runbook", "incident", "maintenance", "alert",  "witness"};
 
 std::unexpected<Reply> complain(std::string text) {
   return std::unexpected(Reply{kWrong, "nines: " + std::move(text)});
@@ -55,6 +55,7 @@ struct Parser {
   LogsOptions logs;
   BackupOptions backup;
   RestoreOptions restore;
+  ReloadOptions reload;
   ExportOptions exported;
   CalcWords calc;
   std::optional<std::string> logs_since, logs_until;
@@ -190,6 +191,11 @@ Parser::Parser() {
   c = add("weight", "Set the share of the requests that a replica or an endpoint gets");
   c->add_option("REPLICA", replica, "Which")->type_name("");
   c->add_option("PERCENT", percent, "Of what a plain one gets: 0 to 1000, or `default`: as configured")->type_name("");
+  c = add("reload",
+          "Go on with what the configuration says now, without a request lost; what replicas run is for deploy");
+  c->add_flag("--dry-run", reload.only_ask, "Only say what would change, or why it cannot be");
+  c->add_option("--timeout", timeout, "How long to wait for it (2m)")->type_name("DURATION");
+  c->add_flag("--json", reload.json, "As JSON");
   c = add("deploy",
           "Put what the configuration says now in the place of what runs, step by step, and back if it is worse");
   c->footer("A service that `nines run` started has no configuration: nines deploy -- COMMAND, with {port} in it.");
@@ -303,7 +309,7 @@ std::expected<Command, Reply> command_of(const std::string& name, Parser& parser
     return complain("`nines run` needs a command after --, such as: nines run -- my-server --port {port}");
   }
   if (name == "logs") return logs_of(parser);
-  if (name == "down" || name == "upgrade") {
+  if (name == "down" || name == "upgrade" || name == "reload") {
     std::optional<Duration> timeout;
     if (!parser.timeout.empty()) {
       const auto parsed = config::parse_duration(parser.timeout);
@@ -311,6 +317,10 @@ std::expected<Command, Reply> command_of(const std::string& name, Parser& parser
       timeout = *parsed;
     }
     if (name == "down") return DownOptions{timeout.value_or(DownOptions().timeout)};
+    if (name == "reload") {
+      parser.reload.timeout = timeout.value_or(parser.reload.timeout);
+      return parser.reload;
+    }
     return UpgradeOptions{timeout.value_or(UpgradeOptions().timeout)};
   }
   if (name == "deploy") return std::move(parser.deploy);

@@ -66,6 +66,12 @@ struct LogsOptions {
 struct UpgradeOptions {
   Duration timeout = 60s;
 };
+// Goes on with what the file says now.
+struct ReloadOptions {
+  Duration timeout = 2min;
+  bool only_ask = false;  // say what would change
+  bool json = false;
+};
 struct BackupOptions {
   std::string action;  // now, list, verify
   std::string to;      // a folder; empty: those of the configuration
@@ -106,8 +112,8 @@ struct RollbackOptions {
 };
 
 using Command = std::variant<CheckOptions, UpOptions, RunOptions, DownOptions, StatusOptions, PsOptions, LogsOptions,
-                             ReplicaOptions, UpgradeOptions, GatewayOptions, BackupOptions, RestoreOptions,
-                             DeployOptions, RollbackOptions, ExportOptions, CalcOptions>;
+                             ReplicaOptions, UpgradeOptions, ReloadOptions, GatewayOptions, BackupOptions,
+                             RestoreOptions, DeployOptions, RollbackOptions, ExportOptions, CalcOptions>;
 
 struct Invocation {
   GlobalOptions global;

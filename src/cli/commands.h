@@ -17,6 +17,7 @@ int perform(const GlobalOptions& global, const ReplicaOptions& options);
 int perform(const GlobalOptions& global, const BackupOptions& options);
 int perform(const GlobalOptions& global, const RestoreOptions& options);
 int perform(const GlobalOptions& global, const UpgradeOptions& options);
+int perform(const GlobalOptions& global, const ReloadOptions& options);
 int perform(const GlobalOptions& global, const GatewayOptions& options);
 int perform(const GlobalOptions& global, const DeployOptions& options);
 int perform(const GlobalOptions& global, const RollbackOptions& options);

@@ -31,13 +31,7 @@ Answered<config::Config> config_to_deploy(const app::Paths& paths, const DeployO
   }
   if (!options.command.empty())
     return refuse(kWrong, status->config + " says what is run: change it there, then `nines deploy`");
-  auto config = config::load(status->config);
-  if (!config) {
-    std::string text = describe_problems(config.error(), status->config);
-    text.pop_back();
-    return std::unexpected(Reply{kWrong, std::move(text)});
-  }
-  return *std::move(config);
+  return load_again(status->config);
 }
 
 // Copies the new files into the service's store: where each is meant to go, and its digest.

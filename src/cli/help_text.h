@@ -21,6 +21,7 @@ usage: nines [-c FILE] [--state DIR] COMMAND [OPTIONS]        nines COMMAND --he
   drain|undrain REPLICA      send no new requests to it, or its share again
   weight REPLICA PERCENT     set the share of the requests it gets
 
+  reload [--dry-run]         go on with what nines.yaml says now: gateway, count, health, backups, …
   deploy                     put what nines.yaml says now in the place of what runs, and back if it is worse
   deploy --history           show the last ten, by whom, and what became of them
   rollback [RELEASE]         end the deploy that is under way, or go back to the release before

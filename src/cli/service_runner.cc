@@ -56,7 +56,7 @@ void give_verdict(int socket, int exit_status, const std::string& text) {
   [[maybe_unused]] const ssize_t sent = ::send(socket, message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-app::Outcome supervise_and_print(const app::Service& service, std::size_t listeners) {
+app::Outcome supervise_and_print(const app::Service& service) {
   LineWriter out(STDOUT_FILENO);
   const LineStyle style = style_of_output();
   const app::Listener listener{
@@ -70,7 +70,7 @@ app::Outcome supervise_and_print(const app::Service& service, std::size_t listen
           },
       .warning = [&](const std::string& warning) { out.line(warning_line(warning, net::wall_time(), style)); },
   };
-  app::Outcome outcome = app::run_supervisor(service, listeners, listener);
+  app::Outcome outcome = app::run_supervisor(service, listener);
   if (outcome.exit_status == 0 && !outcome.goes_on)
     out.line(clock_text(net::wall_time(), style) + "  " + *service.config.service + " is down");
   return outcome;
@@ -217,14 +217,14 @@ int take_over_service(const app::Paths& paths, const StartOptions& options) {
 }
 
 int supervisor_main(const std::vector<std::string>& arguments) {
-  auto told = app::read_anchor_arguments(arguments);
+  auto paths = app::read_anchor_arguments(arguments);
   auto config = app::config_of_snapshot(app::kSnapshot);
-  if (!told || !config) {
-    std::fprintf(stderr, "nines: %s\n", (told ? config.error() : told.error()).text().c_str());
+  if (!paths || !config) {
+    std::fprintf(stderr, "nines: %s\n", (paths ? config.error() : paths.error()).text().c_str());
     return kNo;
   }
-  const app::Service service{std::move(*config), std::move(told->paths)};
-  const app::Outcome outcome = supervise_and_print(service, told->listeners);
+  const app::Service service{std::move(*config), std::move(*paths)};
+  const app::Outcome outcome = supervise_and_print(service);
   if (outcome.goes_on) return kDone;
   const std::string text = outcome_text(outcome);
   std::fputs(text.c_str(), stderr);

@@ -77,6 +77,14 @@ std::string describe_problems(const std::vector<config::Problem>& problems, cons
   return out;
 }
 
+Answered<config::Config> load_again(const std::string& file) {
+  auto config = config::load(file);
+  if (config) return *std::move(config);
+  std::string text = describe_problems(config.error(), file);
+  text.pop_back();
+  return std::unexpected(Reply{kWrong, std::move(text)});
+}
+
 Checked<config::Config> config_of(const RunOptions& options) {
   config::Config config;
   const auto [min, max] = config::bounds::kCount;

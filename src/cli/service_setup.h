@@ -30,6 +30,9 @@ std::string service_name_of(const std::string& folder);
 // The problems of a configuration for people: all of them, formatted, and how many.
 std::string describe_problems(const std::vector<config::Problem>& problems, const std::string& file);
 
+// The file of a service that runs, as it is now: valid, or kWrong with all its problems.
+Answered<config::Config> load_again(const std::string& file);
+
 // The configuration `nines run` makes from its arguments, in words that name the options.
 config::Checked<config::Config> config_of(const RunOptions& options);
 

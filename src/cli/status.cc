@@ -150,6 +150,8 @@ Result<ServiceStatus> parse_status(std::string_view text) {
                        .version = from["version"].text(),
                        .dashboard = from["dashboard"].text(),
                        .renewing = from["renewing"].truth(),
+                       .configuration = from["configuration"].text(),
+                       .reloading = from["reloading"].truth(),
                        .requests = gateway["requests"].count().value_or(0),
                        .errors = gateway["errors"].count().value_or(0),
                        .replayed = gateway["replayed"].count().value_or(0),

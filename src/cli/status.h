@@ -53,7 +53,9 @@ struct ServiceStatus {
   std::string version;
   std::string dashboard;              // URL; empty: none
   std::vector<std::string> problems;  // what makes it degraded, and what to do
-  bool renewing = false;              // its own parts are being replaced by those of another program
+  bool renewing = false;              // its own parts are being replaced by those of another program or configuration
+  std::string configuration;          // which one it goes by, as a digest
+  bool reloading = false;             // another one is about to take its place
   std::uint64_t requests = 0, errors = 0, replayed = 0, unroutable = 0, connections = 0;
   Latency latency;
   std::vector<ReplicaStatus> replicas;

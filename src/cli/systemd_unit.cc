@@ -81,11 +81,11 @@ std::string runtime_directory(const UnitFacts& facts) {
   return "nines-" + run.substr(run.rfind('-') + 1);
 }
 
-std::string command_line(const UnitFacts& facts) {
+std::string command_line(const UnitFacts& facts, const std::string& command) {
   // systemd looks for no variable in the program's own path.
   std::string line = unit_word(facts.program) + " -c " + unit_argument(facts.paths.config_file);
   if (facts.state_given) line += " --state " + unit_argument(facts.paths.state);
-  return line + " up";
+  return line + " " + command;
 }
 
 std::string unit_section(const config::Config& config, const UnitFacts& facts) {
@@ -105,7 +105,8 @@ std::string process_lines(const config::Config& config, const UnitFacts& facts) 
   std::string text = "\n[Service]\n";
   text += "# The supervisor says when the service is up; the main process, the anchor, that it lives.\n";
   text += "Type=notify\nNotifyAccess=all\n";
-  text += "ExecStart=" + command_line(facts) + "\n";
+  text += "ExecStart=" + command_line(facts, "up") + "\n";
+  text += "ExecReload=" + command_line(facts, "reload") + "\n";
   text += "WorkingDirectory=" + unit_path(facts.paths.folder) + "\n";
   if (facts.user) text += "User=" + doubled(*facts.user, '%') + "\n";
   text += "# replicas.health.startup, and replicas.stop: drain and grace, with what nines itself takes.\n";

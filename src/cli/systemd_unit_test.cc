@@ -77,7 +77,7 @@ TEST_CASE("unit: it starts this program on this configuration, where the service
   CHECK(values(plain, "WorkingDirectory") == Values{"/srv/my-api"});
   CHECK(values(plain, "RequiresMountsFor") == Values{"/srv/my-api"});
   CHECK(values(plain, "User").empty());
-  CHECK(values(plain, "ExecReload").empty());  // there is nothing to reload with
+  CHECK(values(plain, "ExecReload") == Values{"/usr/local/bin/nines -c /srv/my-api/nines.yaml reload"});
   UnitFacts odd = facts("/srv/my $api 100%");
   odd.program = "/opt/$v 1/nines";
   odd.state_given = true;

@@ -535,6 +535,7 @@ void Exchange::count() {
   // Who closes once it has its answer may have done so before we hear that the last of it is written.
   const bool gone = client_left_.cancelled() && !whole_;
   const bool left = !refused_ && (status_ == 0 || gone || (broken_ && cause_ != "broken_off"));
+  add_one(service.outcomes[static_cast<std::size_t>(outcome(left))]);
   if (left) {
     if (cause_.empty()) cause_ = "client_left";
     add_one(service.abandoned);
@@ -544,6 +545,16 @@ void Exchange::count() {
     if (refused_ && status_ < 500) add_one(service.client_errors);
     service.latency.record(shop_.loop.now() - begun_);
   }
+}
+
+plane::Outcome Exchange::outcome(bool left) const {
+  constexpr int kTooManyRequests = 429;
+  const std::string& key = shop_.settings.probe_key;
+  if (!key.empty() && request_.find(http::Name::kXNinesProbe) == key) return plane::Outcome::kExcluded;
+  if (left) return plane::Outcome::kAborted;
+  if (broken_ || status_ >= 500) return plane::Outcome::kBad;
+  if (refused_ || status_ == kTooManyRequests) return plane::Outcome::kExcluded;
+  return plane::Outcome::kGood;
 }
 
 void Exchange::log() const {

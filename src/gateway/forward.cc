@@ -16,7 +16,7 @@ constexpr std::uint32_t bit(Name name) { return 1U << static_cast<unsigned>(name
 constexpr std::uint32_t kOursInRequests = bit(Name::kContentLength) | bit(Name::kExpect) | bit(Name::kHost) |
                                           bit(Name::kForwarded) | bit(Name::kXForwardedFor) |
                                           bit(Name::kXForwardedHost) | bit(Name::kXForwardedProto) |
-                                          bit(Name::kXRequestId) | bit(Name::kDisguised);
+                                          bit(Name::kXNinesProbe) | bit(Name::kXRequestId) | bit(Name::kDisguised);
 constexpr std::uint32_t kOursInAnswers = bit(Name::kContentLength) | bit(Name::kXRequestId);
 
 void copy_fields(std::string& out, const http::Head& head, std::uint32_t ours) {

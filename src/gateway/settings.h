@@ -60,6 +60,7 @@ struct Settings {
   // When a client leaves, the work for it ends: its replica's connection is closed. Some servers crash on that.
   bool cancel_upstream = true;
   Networks trusted_proxies{};      // client_address.h
+  std::string probe_key{};         // the X-Nines-Probe of our own probes, which count for nobody; empty: none is
   std::string unavailable_page{};  // HTML for browsers while nobody can take their request; empty: the JSON of all
   // A replica that is gone is given up where nothing has come from it for so long: its streams may hold more.
   Duration gone_grace = 100ms;

@@ -56,6 +56,7 @@ Task<void> Worker::drain(http::Connections::Patience patience) {
 Task<void> Worker::connection(std::unique_ptr<net::Stream> stream, bool refused) {
   if (refused) {
     table_.service.connections_refused.fetch_add(1, std::memory_order_relaxed);
+    count(plane::Outcome::kBad);
     co_await refuse(*stream, http::error_response(503, "too many connections", "overloaded"));
     co_return;
   }
@@ -93,9 +94,16 @@ Task<bool> Worker::request(net::Stream& stream, http::MessageReader& reader) {
   co_return false;
 }
 
+void Worker::count(plane::Outcome outcome) {
+  table_.service.outcomes[static_cast<std::size_t>(outcome)].fetch_add(1, std::memory_order_relaxed);
+}
+
 // Before there is a request: the connection ends with this.
 Task<void> Worker::refuse(net::Stream& stream, const http::Response& answer, std::string_view cause) {
-  if (answer.status < 500) table_.service.client_errors.fetch_add(1, std::memory_order_relaxed);
+  if (answer.status < 500) {
+    table_.service.client_errors.fetch_add(1, std::memory_order_relaxed);
+    count(plane::Outcome::kExcluded);
+  }
   // Connections over the limit are only counted: a flood of them would push everything else out of the log.
   if (!cause.empty() && shop_.log != nullptr && shop_.log->on()) {
     const std::string client = stream.peer().host();

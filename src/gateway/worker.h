@@ -42,6 +42,7 @@ class Worker {
  private:
   Task<void> connection(std::unique_ptr<net::Stream> stream, bool refused);
   Task<bool> request(net::Stream& stream, http::MessageReader& reader);
+  void count(plane::Outcome outcome);
   Task<void> refuse(net::Stream& stream, const http::Response& answer, std::string_view cause = {});
   Task<void> prune_now_and_then();
   Task<void> refresh_now_and_then();

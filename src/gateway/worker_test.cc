@@ -1,4 +1,5 @@
 // The data path end to end, over memory and over sockets: clients, a worker, and replicas that misbehave on purpose.
+#include <array>
 #include <string>
 #include <vector>
 
@@ -570,6 +571,88 @@ Task<void> refusals_logged(Loop& loop) {
   co_await world.worker.drain(1s);
 }
 TEST_CASE("gateway: what is refused before there is a request is in the access log") { over_memory(refusals_logged); }
+
+using Outcomes = std::array<std::uint64_t, plane::kOutcomes>;
+
+Outcomes outcomes_of(World& world) {
+  Outcomes all{};
+  for (std::size_t i = 0; i < all.size(); ++i) all[i] = world.counters().outcomes[i];
+  return all;
+}
+
+// Every request is one of good, bad, excluded, aborted.
+Task<void> outcomes(Loop& loop) {
+  const auto status = [](const std::string& line) { return "HTTP/1.1 " + line + "\r\nContent-Length: 0\r\n\r\n"; };
+  struct Row {
+    const char* name;
+    Script replica;
+    std::string request;
+    Outcomes expected;
+  };
+  const std::string get = "GET /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
+  const Row rows[] = {
+      {"200", {.answer = status("200 OK")}, get + "\r\n", {1, 0, 0, 0}},
+      {"304", {.answer = status("304 Not Modified")}, get + "\r\n", {1, 0, 0, 0}},
+      {"a 4xx of the replica's", {.answer = status("404 Not Found")}, get + "\r\n", {1, 0, 0, 0}},
+      {"a caller's quota", {.answer = status("429 Too Many Requests")}, get + "\r\n", {0, 0, 1, 0}},
+      {"a 5xx of the replica's", {.answer = status("500 Oops")}, get + "\r\n", {0, 1, 0, 0}},
+      {"no answer",
+       {.answer = "", .reset = true},
+       "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
+       {0, 1, 0, 0}},
+      {"an answer that breaks off",
+       {.answer = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", .reset = true},
+       get + "\r\n",
+       {0, 1, 0, 0}},
+      {"a request that is refused", {.answer = status("200 OK")}, "GET /x HTTP/1.1\r\n\r\n", {0, 0, 1, 0}},
+      {"a body that is too large",
+       {.answer = status("200 OK")},
+       "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n",
+       {0, 0, 1, 0}},
+      {"a probe of ours", {.answer = status("200 OK")}, get + "X-Nines-Probe: secret\r\n\r\n", {0, 0, 1, 0}},
+      {"a probe of ours that fails",
+       {.answer = status("500 Oops")},
+       get + "X-Nines-Probe: secret\r\n\r\n",
+       {0, 0, 1, 0}},
+      {"who says so and is not", {.answer = status("200 OK")}, get + "X-Nines-Probe: guess\r\n\r\n", {1, 0, 0, 0}},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.name);
+    ScriptedReplica replica(loop, row.replica);
+    World world(loop, {.probe_key = "secret"});
+    world.route(0, replica.at);
+    (void)co_await world.raw(row.request);
+    CHECK(outcomes_of(world) == row.expected);
+    CHECK(replica.last_head.find("Probe") == std::string::npos);  // nobody learns the key
+    co_await world.worker.drain(1s);
+    co_await replica.stop();
+  }
+  World nobody(loop, {.admission = {.queue_time = 100ms}});
+  (void)co_await nobody.raw(get + "\r\n");
+  CHECK(outcomes_of(nobody) == Outcomes{0, 1, 0, 0});
+  co_await nobody.worker.drain(1s);
+  // Without a key nobody can be excluded by an empty one.
+  ScriptedReplica replica(loop, {.answer = status("200 OK")});
+  World keyless(loop);
+  keyless.route(0, replica.at);
+  (void)co_await keyless.raw(get + "X-Nines-Probe:\r\n\r\n");
+  CHECK(outcomes_of(keyless) == Outcomes{1, 0, 0, 0});
+  co_await keyless.worker.drain(1s);
+  co_await replica.stop();
+  // A client that leaves.
+  ScriptedReplica slow(loop, {.answer = status("200 OK"), .before = 10s});
+  World world(loop);
+  world.route(0, slow.at);
+  auto stream = std::move((co_await loop.connect(world.at, 1s)).value());
+  (void)co_await stream->write(get + "\r\n");
+  (void)co_await loop.sleep(50ms);
+  stream->reset();
+  while (world.counters().abandoned == 0) co_await loop.sleep(1ms);
+  CHECK(outcomes_of(world) == Outcomes{0, 0, 0, 1});
+  co_await world.worker.drain(1s);
+  co_await slow.stop();
+}
+TEST_CASE("gateway: what a request counts as when availability is measured") { over_both(outcomes); }
 
 Task<void> drains(Loop& loop) {
   ScriptedReplica slow(loop, {.answer = kOk, .before = 50ms});

@@ -56,6 +56,7 @@ constexpr Known kKnown[] = {
     {"retry-after", Name::kRetryAfter},
     {"content-type", Name::kContentType},
     {"x-request-id", Name::kXRequestId},
+    {"x-nines-probe", Name::kXNinesProbe},
     {"content-length", Name::kContentLength},
     {"http2-settings", Name::kHttp2Settings},
     {"idempotency-key", Name::kIdempotencyKey},

@@ -32,6 +32,7 @@ enum class Name : std::uint8_t {
   kXForwardedFor,
   kXForwardedHost,
   kXForwardedProto,
+  kXNinesProbe,  // a probe of nines itself, at the public address
   kXRequestId,
 };
 inline constexpr int kNameCount = static_cast<int>(Name::kXRequestId) + 1;

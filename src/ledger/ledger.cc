@@ -6,12 +6,15 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <functional>
 #include <utility>
 
+#include "base/check.h"
 #include "ledger/append.h"
 #include "ledger/chain.h"
 #include "ledger/schema.h"
 #include "ledger/set_aside.h"
+#include "ledger/slices.h"
 #include "ledger/sqlite.h"
 
 namespace nines::ledger {
@@ -129,6 +132,14 @@ struct Ledger::Open {
     if (auto done = writing->commit(); !done) return failure(std::move(done.error()));
     return lost;
   }
+  // `change` in one transaction, durable on return.
+  Result<> in_transaction(const std::function<Result<>(const Database&)>& change) {
+    if (auto there = in_place(); !there) return there;
+    auto transaction = Transaction::begin(db, Transaction::Kind::kWrite);
+    if (!transaction) return failure(std::move(transaction.error()));
+    if (auto done = change(db); !done) return done;
+    return transaction->commit();
+  }
   Result<Pruned> prune(const Retention& retention, const Moment& now);
   Result<Verification> verify() const {
     auto transaction = Transaction::begin(db, Transaction::Kind::kRead);
@@ -190,6 +201,38 @@ Result<bool> Ledger::lost(const Loss& loss) {
   return lost;
 }
 
+Result<> Ledger::add(std::span<const Slice> ten_seconds, const Sampled& sampled) {
+  constexpr std::size_t kAtOnce = 1000;
+  INVARIANT(ten_seconds.size() <= kAtOnce);
+  auto added = open_->in_transaction([&](const Database& db) -> Result<> {
+    for (const Slice& slice : ten_seconds) {
+      if (auto done = add_slice(db, slice); !done) return done;
+    }
+    return keep_sampled(db, sampled);
+  });
+  if (!added) return about(open_->db.path(), std::move(added.error()));
+  return added;
+}
+
+Result<> Ledger::add_down(std::int64_t from, std::int64_t to, const Moment& now) {
+  const std::int64_t second = std::chrono::floor<std::chrono::seconds>(now.wall).time_since_epoch().count();
+  auto added = open_->in_transaction([&](const Database& db) { return ledger::add_down(db, from, to, second); });
+  if (!added) return about(open_->db.path(), std::move(added.error()));
+  return added;
+}
+
+Result<std::optional<Sampled>> Ledger::sampled(std::uint64_t table_id) const {
+  auto sampled = sampled_of(open_->db, table_id);
+  if (!sampled) return about(open_->db.path(), std::move(sampled.error()));
+  return sampled;
+}
+
+Result<std::optional<Sampled>> Ledger::latest_sampled() const {
+  auto sampled = ledger::latest_sampled(open_->db);
+  if (!sampled) return about(open_->db.path(), std::move(sampled.error()));
+  return sampled;
+}
+
 Result<std::uint64_t> Ledger::position(std::uint64_t table_id) const {
   Statement& statement = open_->statements.position;
   auto row = statement.bind(table_id).step();
@@ -237,6 +280,13 @@ Result<Pruned> Ledger::Open::prune(const Retention& retention, const Moment& now
 Result<Pruned> Ledger::prune(const Retention& retention, const Moment& now) {
   auto pruned = open_->prune(retention, now);
   if (!pruned) return about(open_->db.path(), std::move(pruned.error()));
+  const std::int64_t second = std::chrono::floor<std::chrono::seconds>(now.wall).time_since_epoch().count();
+  auto slices = open_->in_transaction([&](const Database& db) -> Result<> {
+    auto rows = prune_slices(db, second, kPrunedAtOnce);
+    if (!rows) return failure(std::move(rows.error()));
+    return {};
+  });
+  if (!slices) return about(open_->db.path(), std::move(slices.error()));
   return pruned;
 }
 

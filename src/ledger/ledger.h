@@ -25,6 +25,7 @@
 #include "base/error.h"
 #include "base/time.h"
 #include "ledger/event.h"
+#include "ledger/slice.h"
 
 namespace nines::ledger {
 
@@ -32,7 +33,7 @@ inline constexpr Duration kBusyTimeout = 2s;
 // So many damaged ledgers are kept beside the new one. More is a failing disk, which a person must see to.
 inline constexpr std::size_t kSetAsideMax = 20;
 
-// What may be removed, oldest first.
+// What may be removed, oldest first. Of slices: kept_for() in slice.h.
 struct Retention {
   Duration max_age = std::chrono::days(400);
   std::uint64_t max_rows = 1'000'000;  // about 200 MB
@@ -67,6 +68,24 @@ struct Verification {
 struct Position {
   std::uint64_t table_id = 0;
   std::uint64_t number = 0;
+};
+
+// How far a table's counters were taken into slices: what the writer of slices knew last, in its own bytes, so that
+// another one takes the difference.
+struct Sampled {
+  std::uint64_t table_id = 0;
+  std::string counters;    // at most kCountersMax bytes
+  std::int64_t until = 0;  // Unix seconds: the end of the last slice
+  std::string boot_id;
+  bool operator==(const Sampled&) const = default;
+};
+inline constexpr std::size_t kCountersMax = 64 * 1024;
+
+// What the slices of a stretch of time come to.
+struct Total {
+  Slice sum;                      // sum.start is where it begins
+  std::int64_t from = 0, to = 0;  // the stretch it is of: what was asked for, or where finer slices are gone already,
+                                  // the shortest around it that there is
 };
 
 struct Pruned {
@@ -104,8 +123,21 @@ class Ledger {
   // Of the log that was written to the record last.
   Result<std::optional<Position>> latest_position() const;
 
-  // Removes what `retention` no longer keeps, up to 10,000 rows a call (some 30 ms), and leaves an anchor from
-  // which the rest can be verified. Disk space is used again, not given back.
+  // Adds slices of ten seconds, each to the slices of every grain that it lies in, and keeps how far the counters were
+  // taken, in one transaction; durable on return. The same ten seconds may come in parts. kLimit: a slice would have
+  // more seconds than ten, so one of them is told twice; nothing of the call is in the record. REQUIRES starts that are
+  // multiples of ten, and at most 1,000 slices.
+  Result<> add(std::span<const Slice> ten_seconds, const Sampled& sampled);
+  // The same for a stretch in which it was down and nobody was there to see each second. Of each grain only what would
+  // be kept today is written: at most 80,000 rows (half a second).
+  Result<> add_down(std::int64_t from, std::int64_t to, const Moment& now);
+  Result<std::optional<Sampled>> sampled(std::uint64_t table_id) const;
+  // Of the table that slices were taken from last.
+  Result<std::optional<Sampled>> latest_sampled() const;
+
+  // Removes what `retention` no longer keeps, and slices that are older than they are kept (slice.h), up to 10,000 rows
+  // a call (some 30 ms), and leaves an anchor from which the rest can be verified. Disk space is used again, not given
+  // back.
   Result<Pruned> prune(const Retention& retention, const Moment& now);
 
   Result<Size> size() const;

@@ -359,22 +359,38 @@ TEST_CASE("ledger: an older one is brought up to date, or stays as it was") {
   {
     append(*std::make_unique<Ledger>(must(Ledger::open(path))), events(1, 10));
   }
-  const char* const first = schema_steps()[0];
+  std::vector<const char*> steps(schema_steps().begin(), schema_steps().end());
+  const std::size_t ours = steps.size();
   auto db = must(Database::open(path, Database::Access::kWrite));
 
-  const char* const broken_steps[] = {first, "ALTER TABLE positions ADD COLUMN vantage TEXT", "CREATE NONSENSE"};
-  CHECK_FALSE(migrate(db, broken_steps));
-  CHECK(must(db.integer("PRAGMA user_version")) == 2);  // the step that worked is done; the other left nothing
+  steps.push_back("ALTER TABLE positions ADD COLUMN vantage TEXT");
+  steps.push_back("CREATE NONSENSE");
+  CHECK_FALSE(migrate(db, steps));
+  // The step that worked is done; the other left nothing.
+  CHECK(must(db.integer("PRAGMA user_version")) == static_cast<std::int64_t>(ours) + 1);
 
-  const char* const steps[] = {first, broken_steps[1], "CREATE TABLE slices (start INTEGER PRIMARY KEY) STRICT"};
+  steps.back() = "CREATE TABLE later (start INTEGER PRIMARY KEY) STRICT";
   CHECK(migrate(db, steps));
   CHECK(migrate(db, steps));
   CHECK(check_identity(db, steps));
-  CHECK(must(db.integer("SELECT form FROM about")) == 3);
-  CHECK(must(db.integer("SELECT count(*) FROM slices")) == 0);
+  CHECK(must(db.integer("SELECT form FROM about")) == static_cast<std::int64_t>(ours) + 2);
+  CHECK(must(db.integer("SELECT count(*) FROM later")) == 0);
   CHECK(must(db.integer("SELECT count(*) FROM events")) == 10);
   CHECK(code_of(Ledger::open(path)) == Code::kRefused);
   CHECK(code_of(Reader::open(path)) == Code::kRefused);
+}
+
+TEST_CASE("ledger: one of the first form gets what it lacks, and keeps its rows") {
+  const Folder folder;
+  const std::string path = folder / "ledger.db";
+  REQUIRE(make_ledger(path, schema_steps().first(1)));
+  CHECK(code_of(Reader::open(path)) == Code::kUnavailable);  // nobody has brought it up to date yet
+  auto ledger = must(Ledger::open(path));
+  append(ledger, events(1, 10));
+  const Slice slice{.start = 1'800'000'000, .good = 1, .up = 10};
+  CHECK(ledger.add(std::span(&slice, 1), {.table_id = 1, .counters = "x", .until = 1'800'000'010, .boot_id = "b"}));
+  CHECK(must(must(Reader::open(path)).total(1'800'000'000, 1'800'000'010)).sum.good == 1);
+  CHECK(broken(must(ledger.verify())) == "whole");
 }
 
 // Not a test. Prints what docs/internals/ledger.md says:

@@ -8,6 +8,7 @@
 
 #include "ledger/chain.h"
 #include "ledger/schema.h"
+#include "ledger/slices.h"
 #include "ledger/sqlite.h"
 
 namespace nines::ledger {
@@ -71,11 +72,12 @@ struct Reader::Open {
   }
 
   // In one state of the file, however many statements it takes.
-  template <class Answer>
-  Result<Answer> at_once(Result<Answer> (*ask)(const Database&)) const {
+  template <class Ask>
+  auto at_once(const Ask& ask) const -> decltype(ask(db)) {
     auto transaction = Transaction::begin(db, Transaction::Kind::kRead);
-    if (!transaction) return failure(std::move(transaction.error()));
-    return ask(db);
+    auto answer = transaction ? ask(db) : failure(std::move(transaction.error()));
+    if (!answer) return about(db.path(), std::move(answer.error()));
+    return answer;
   }
 };
 
@@ -108,16 +110,28 @@ Result<std::vector<KindCount>> Reader::counts_by_kind() const {
   return counts;
 }
 
+Result<std::vector<Slice>> Reader::slices(Grain grain, std::int64_t from, std::int64_t to) const {
+  return open_->at_once([&](const Database& db) { return slices_of(db, grain, from, to); });
+}
+
+Result<Total> Reader::total(std::int64_t from, std::int64_t to) const {
+  return open_->at_once([&](const Database& db) { return total_of(db, from, to); });
+}
+
+Result<std::optional<std::int64_t>> Reader::measured_since() const {
+  return open_->at_once([](const Database& db) { return ledger::measured_since(db); });
+}
+
+Result<std::optional<std::string>> Reader::check_slices() const {
+  return open_->at_once([](const Database& db) { return ledger::check_slices(db); });
+}
+
 Result<Size> Reader::size() const {
-  auto size = open_->at_once<Size>(&size_of);
-  if (!size) return about(open_->db.path(), std::move(size.error()));
-  return size;
+  return open_->at_once([](const Database& db) { return size_of(db); });
 }
 
 Result<Verification> Reader::verify() const {
-  auto verified = open_->at_once<Verification>([](const Database& db) { return walk(db, 0); });
-  if (!verified) return about(open_->db.path(), std::move(verified.error()));
-  return verified;
+  return open_->at_once([](const Database& db) { return walk(db, 0); });
 }
 
 }  // namespace nines::ledger

@@ -49,6 +49,15 @@ class Reader {
   // By kind, in alphabetical order; reads an index, not the rows.
   Result<std::vector<KindCount>> counts_by_kind() const;
 
+  // Ascending, of one grain, that begin in [from, to), Unix seconds: at most kRowsMax.
+  Result<std::vector<Slice>> slices(Grain grain, std::int64_t from, std::int64_t to) const;
+  // Of all in [from, to), from the coarsest slices that fit. REQUIRES from <= to.
+  Result<Total> total(std::int64_t from, std::int64_t to) const;
+  // When the first slice begins; nullopt: there is none.
+  Result<std::optional<std::int64_t>> measured_since() const;
+  // nullopt: every coarse slice is the sum of the finer ones, where these are there.
+  Result<std::optional<std::string>> check_slices() const;
+
   Result<Size> size() const;
   Result<Verification> verify() const;
 

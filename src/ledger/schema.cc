@@ -63,6 +63,33 @@ CREATE TABLE positions (
   number   INTEGER NOT NULL,
   seq      INTEGER NOT NULL
 ) STRICT;
+)sql",
+                                  R"sql(
+CREATE TABLE slices (
+  grain                INTEGER NOT NULL,
+  start                INTEGER NOT NULL,
+  good                 INTEGER NOT NULL,
+  bad                  INTEGER NOT NULL,
+  excluded             INTEGER NOT NULL,
+  aborted              INTEGER NOT NULL,
+  probes_good          INTEGER NOT NULL,
+  probes_bad           INTEGER NOT NULL,
+  up                   INTEGER NOT NULL,
+  degraded             INTEGER NOT NULL,
+  down                 INTEGER NOT NULL,
+  maintenance_up       INTEGER NOT NULL,
+  maintenance_degraded INTEGER NOT NULL,
+  maintenance_down     INTEGER NOT NULL,
+  latency              BLOB    NOT NULL,
+  PRIMARY KEY (grain, start)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE sampled (
+  table_id INTEGER PRIMARY KEY,
+  counters BLOB    NOT NULL,
+  until    INTEGER NOT NULL,
+  boot_id  TEXT    NOT NULL
+) STRICT;
 )sql"};
 
 Result<> sync_folder_of(const std::string& path) {

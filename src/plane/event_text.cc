@@ -74,7 +74,13 @@ std::string_view subject_of(const Event& event, std::string_view replica) {
     case EventKind::kUpgraded:
     case EventKind::kEventsLost: return "service";
     case EventKind::kWaitsFor:
-    case EventKind::kNeedsMet: return "service";
+    case EventKind::kNeedsMet:
+    case EventKind::kServiceDegraded:
+    case EventKind::kServiceDown:
+    case EventKind::kServiceUp:
+    case EventKind::kReloadWished: return "service";
+    case EventKind::kClockStepped:
+    case EventKind::kNotMeasured: return "keeper";
     case EventKind::kDeployBegan:
     case EventKind::kDeployMoved:
     case EventKind::kDeployDone:
@@ -142,6 +148,18 @@ std::string words_of(const Event& event) {
       return with_reason("of release " + std::to_string(event.a) + " is rolled back", reason);
     case EventKind::kFileDamaged: return with_reason("is damaged", reason);
     case EventKind::kFilePutBack: return with_duration(with_reason("was put back", reason), event.a);
+    case EventKind::kReloadWished: return with_reason("is to go on with another configuration", reason);
+    case EventKind::kCrashLoop:
+      return with_reason("ends again and again, " + std::to_string(event.a) + " times in a row", reason);
+    case EventKind::kServiceDegraded: return with_reason("is degraded", reason);
+    case EventKind::kServiceDown: return with_reason("is down", reason);
+    case EventKind::kServiceUp:
+      return with_reason(
+          "is well again; " + std::to_string(event.b) + (event.b == 1 ? " request" : " requests") + " failed", reason);
+    case EventKind::kClockStepped:
+      return std::string("saw the wall clock set ") + (event.a < 0 ? "back" : "forward") + " by " +
+             format_duration(Duration(std::abs(event.a)));
+    case EventKind::kNotMeasured: return with_reason("saw nothing for " + std::to_string(event.a) + " s", reason);
     case EventKind::kReaped: return "was reaped";
   }
   return with_reason("event " + std::to_string(static_cast<int>(event.kind)), reason);
@@ -163,6 +181,8 @@ Mood mood_of(const Event& event) {
     case EventKind::kReady: return Mood::kGood;
     case EventKind::kUnready:
     case EventKind::kEjected:
+    case EventKind::kServiceDegraded:
+    case EventKind::kNotMeasured:
     case EventKind::kKilled: return Mood::kWarning;
     case EventKind::kSpawnFailed:
     case EventKind::kAnchorExited:
@@ -172,10 +192,13 @@ Mood mood_of(const Event& event) {
     case EventKind::kCanaryFailed:
     case EventKind::kOutOfMemory:
     case EventKind::kGivenUp:
+    case EventKind::kCrashLoop:
+    case EventKind::kServiceDown:
     case EventKind::kDeployUndone:
     case EventKind::kFileDamaged:
     case EventKind::kPanicBegan: return Mood::kBad;
     case EventKind::kWaitsFor: return Mood::kWarning;
+    case EventKind::kServiceUp:
     case EventKind::kNeedsMet:
     case EventKind::kDeployDone:
     case EventKind::kFilePutBack:

@@ -55,6 +55,13 @@ std::string_view name_of(EventKind kind) {
     case EventKind::kDeployUndone: return "deploy_undone";
     case EventKind::kFileDamaged: return "file_damaged";
     case EventKind::kFilePutBack: return "file_put_back";
+    case EventKind::kReloadWished: return "reload_wished";
+    case EventKind::kCrashLoop: return "crash_loop";
+    case EventKind::kServiceDegraded: return "service_degraded";
+    case EventKind::kServiceDown: return "service_down";
+    case EventKind::kServiceUp: return "service_up";
+    case EventKind::kClockStepped: return "clock_stepped";
+    case EventKind::kNotMeasured: return "not_measured";
     case EventKind::kReaped: return "reaped";
   }
   return "unknown";

@@ -67,6 +67,14 @@ enum class EventKind : std::uint16_t {
   kDeployUndone,   // a: the release that is given up; text: why
   kFileDamaged,    // text: which guarded file, and what is wrong with it
   kFilePutBack,    // text: which; a: ns from noticing to its place
+  kReloadWished,   // text: by whom, and which keys of the configuration are others; a: how many
+  kCrashLoop,      // it ends again and again, and is tried on; text: how it ended last; a: crashes in a row
+  // Told by the keeper, straight to the ledger:
+  kServiceDegraded = 200,  // a share of the requests fails; a: the last good second (Unix), b: the first bad one
+  kServiceDown,            // all of them fail, or none comes and the last probe failed; a, b: the same
+  kServiceUp,              // well again; text: how long it was down; a: since when (Unix), b: requests that failed
+  kClockStepped,           // the wall clock was set; a: by how many ns
+  kNotMeasured,            // a: for so many seconds nothing was seen; text: why, as far as that is known
   // Between the anchor and the supervisor only, never in the log:
   kReaped = 1000,  // incarnation: start time of the process; a: si_code, b: si_status of waitid(2)
 };

@@ -26,6 +26,10 @@ class LatencyHistogram {
  public:
   void record(Duration latency) { counts_[latency_bucket(latency)].fetch_add(1, std::memory_order_relaxed); }
   LatencyCounts snapshot() const;
+  // REQUIRES: nobody records.
+  void clear() {
+    for (auto& count : counts_) count.store(0, std::memory_order_relaxed);
+  }
 
  private:
   std::array<std::atomic<std::uint64_t>, kLatencyBuckets> counts_ = {};

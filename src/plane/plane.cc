@@ -71,6 +71,7 @@ void describe(Table& table) {
   add("service.access_lines_dropped", offsetof(Table, service.access_lines_dropped), 1);
   add("service.timeouts", offsetof(Table, service.timeouts), kTimeouts);
   add("service.latency", offsetof(Table, service.latency), kLatencyBuckets);
+  add("service.outcomes", offsetof(Table, service.outcomes), kOutcomes);
   table.header.fields_offset = offsetof(Table, fields);
   table.header.fields = used;
 }
@@ -118,6 +119,19 @@ std::string_view words_of(EjectionCause cause) {
     case EjectionCause::kNone: break;
   }
   return "unknown";
+}
+
+std::string probe_key(const Table& table) {
+  char text[17];
+  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(table.header.id));
+  return text;
+}
+
+void forget_counts(Observed& observed) {
+  for (auto* const count : {&observed.requests, &observed.errors, &observed.connect_failures, &observed.gateway_errors,
+                            &observed.ejections, &observed.hangs})
+    count->store(0, std::memory_order_relaxed);
+  observed.latency.clear();
 }
 
 std::string_view name_of(Timeout timeout) {

@@ -25,10 +25,10 @@ namespace nines::plane {
 inline constexpr std::uint64_t kMagic = 0x656e616c702d3939;  // "99-plane"
 #ifdef NINES_OTHER_LAYOUT
 // The test suite builds a second program with it, to see one layout replace another under load.
-inline constexpr std::uint32_t kLayout = 1004;
+inline constexpr std::uint32_t kLayout = 1005;
 inline constexpr std::size_t kReplicasMax = 80;
 #else
-inline constexpr std::uint32_t kLayout = 4;
+inline constexpr std::uint32_t kLayout = 5;
 inline constexpr std::size_t kReplicasMax = 68;  // 64 of a service, and those that a deploy starts beside them
 #endif
 
@@ -114,6 +114,12 @@ struct Observed {
   LatencyHistogram latency;  // of answered attempts: first byte sent to first byte of the answer
 };
 
+// What nines' own probes at the public address carry (Outcome::kExcluded): nobody else knows this table's id.
+std::string probe_key(const struct Table& table);
+
+// Counts from 0: the slot is another server's from now on. REQUIRES: no attempt is under way there.
+void forget_counts(Observed& observed);
+
 // Time limits of the data path, by the name that logs and metrics give them.
 enum class Timeout : std::uint8_t {
   kRequestHead,  // a client's request head
@@ -129,6 +135,15 @@ enum class Timeout : std::uint8_t {
 };
 inline constexpr std::size_t kTimeouts = 10;
 std::string_view name_of(Timeout timeout);  // "first_byte"
+
+// What a request counts as when availability is measured (docs/internals/availability.md). Every one is one of them.
+enum class Outcome : std::uint8_t {
+  kGood,      // answered by a replica with a status below 500, but for 429
+  kBad,       // a status from 500 up, also the gateway's own; an answer that broke off; turned away over a limit
+  kExcluded,  // says nothing about the service: refused as invalid, a caller's quota (429), a probe of nines itself
+  kAborted,   // the client left before the end of the answer
+};
+inline constexpr std::size_t kOutcomes = 4;
 
 struct ServiceCounters {
   std::atomic<std::uint64_t> requests = 0;              // that clients sent and that ended
@@ -150,6 +165,7 @@ struct ServiceCounters {
   Gauge waiting = {};                                   // requests in the admission queue
   Gauge connections = {};                               // open now
   LatencyHistogram latency;                             // request read to answer sent
+  std::atomic<std::uint64_t> outcomes[kOutcomes] = {};  // by Outcome: every request once
 };
 
 // One of nines' own processes.
@@ -212,6 +228,23 @@ struct Header {
 #endif
 };
 
+// The keeper's, from second to second: what the ledger does not have yet, so that its successor goes on (app/meter.h).
+// Times are whole seconds since 1970, if not said otherwise.
+struct Metered {
+  std::int64_t slice_s = 0;       // the present slice begins; 0: nothing was measured yet
+  std::int64_t until_s = 0;       // up to here seconds are judged
+  std::int64_t at_ns = 0;         // CLOCK_BOOTTIME of that
+  std::int64_t trouble_s = 0;     // since when it is not well; 0: it is
+  std::int64_t calm_s = 0;        // since when it is well again, but not for long enough; 0: it is not
+  std::uint64_t good = 0;         // Outcome::kGood, kBad at that time
+  std::uint64_t bad = 0;          //
+  std::uint64_t failed = 0;       // requests, since trouble_s
+  std::uint32_t seconds[6] = {};  // of the slice: up, degraded, down; the same three in maintenance
+  std::uint32_t probes[2] = {};   // of the slice: good, bad
+  std::uint32_t down = 0;         // seconds, since trouble_s
+  std::uint32_t worst = 0;        // since trouble_s: 1 degraded, 2 down
+};
+
 struct Table {
   Header header;
   Field fields[kFields];
@@ -222,6 +255,7 @@ struct Table {
   EventRing log;             // what happened, in one order: by the supervisor, who adds what the rings below bring
   EventRing gateway_events;  // by the gateway
   EventRing anchor_events;   // by the anchor
+  Seqlock<Metered> metered;  // by the keeper
 };
 
 // Owns one mapping of the table.

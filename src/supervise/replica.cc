@@ -215,7 +215,7 @@ void Replica::spawn_at_once(Instant now) {
 }
 
 void Replica::note_settled(Instant now) {
-  if (state_ != State::kReady || now < settled_at_) return;
+  if (!settled(now)) return;
   crashes_in_row_ = 0;
   port_clashes_in_row_ = 0;
 }

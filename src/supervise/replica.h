@@ -76,6 +76,10 @@ struct ReplicaLimits {
   RestartPolicy restart = RestartPolicy::kAlways;
 };
 
+// So many crashes without having settled between them are a crash loop: some 2 s of back-off by then, which a bad
+// moment does not last.
+inline constexpr int kCrashLoop = 5;
+
 // What is to be known of a replica to go on with it: a supervisor leaves it behind, its successor resumes from it.
 struct ReplicaMemory {
   State state = State::kWaiting;
@@ -127,6 +131,8 @@ class Replica {
   std::uint64_t incarnation() const { return incarnation_; }  // 1 is the first process
   std::uint64_t restarts() const { return restarts_; }        // crashes that were followed by a new process
   int crashes_in_row() const { return crashes_in_row_; }
+  // It ends again and again: a person should look at it. It is tried on all the same.
+  bool crash_loops(Instant now) const { return crashes_in_row_ >= kCrashLoop && !settled(now); }
   bool ordered() const { return ordered_; }
   bool listening() const { return listening_; }
 
@@ -136,6 +142,7 @@ class Replica {
   void spawn_at_once(Instant now);
   bool follows(ExitCause cause) const;
   void note_settled(Instant now);
+  bool settled(Instant now) const { return state_ == State::kReady && now >= settled_at_; }
   Duration delay(int failures_in_row, double jitter) const;
   bool spawn_is_out() const { return state_ == State::kWaiting && due_ == Instant::never(); }
 

@@ -264,6 +264,35 @@ TEST_CASE("replica: what a crash costs") {
   for (const Row& row : rows) check(row);
 }
 
+TEST_CASE("replica: five crashes without having settled are a crash loop") {
+  Replica replica(kLimits, Instant{});
+  Instant now{};
+  const auto crash = [&] {
+    now = *replica.wake_at();
+    REQUIRE(replica.next(now) == Order::kSpawn);
+    replica.on_spawned(now);
+    replica.on_exit(now, kJitter);
+  };
+  for (int crashes = 1; crashes <= kCrashLoop; ++crashes) {
+    CHECK(!replica.crash_loops(now));
+    crash();
+  }
+  CHECK(replica.crashes_in_row() == kCrashLoop);
+  CHECK(replica.crash_loops(now));
+  // Being ready ends it only once that has lasted.
+  now = *replica.wake_at();
+  REQUIRE(replica.next(now) == Order::kSpawn);
+  replica.on_spawned(now);
+  replica.on_listening(now);
+  replica.on_healthy(now);
+  CHECK(replica.crash_loops(now + (kLimits.settled_after - 1ns)));
+  CHECK(!replica.crash_loops(now + kLimits.settled_after));
+  // A person's restart begins a new story.
+  replica.restart(now);
+  replica.on_exit(now, kJitter);
+  CHECK(!replica.crash_loops(now));
+}
+
 TEST_CASE("replica: what is no crash") {
   const Row rows[] = {
       {"a taken port: again at once, no restart counted", "clash +10", "10:spawn", State::kStarting},

@@ -211,6 +211,8 @@ void write_replicas(Exposition& out, const View& view) {
   each("nines_replica_in_flight", "gauge", "Attempts under way.", [](const ReplicaView& r) { return r.in_flight; });
   each("nines_replica_restarts_total", "counter", "Crashes that were followed by a start.",
        [](const ReplicaView& r) { return r.restarts; });
+  each("nines_replica_crashes_in_row", "gauge", "Crashes without having been ready for a minute between them.",
+       [](const ReplicaView& r) { return r.crashes_in_row; });
   out.family("nines_replica_start_time_seconds", "gauge", "When the replica's process was started, as Unix time.");
   for (const ReplicaView* replica : replicas) {
     if (replica->spawned) out.sample({{"replica", replica->name}}, unix_time(*replica->spawned));

@@ -270,6 +270,10 @@ nines_replica_in_flight{replica="ai-2"} 0
 # TYPE nines_replica_restarts_total counter
 nines_replica_restarts_total{replica="ai-1"} 0
 nines_replica_restarts_total{replica="ai-2"} 0
+# HELP nines_replica_crashes_in_row Crashes without having been ready for a minute between them.
+# TYPE nines_replica_crashes_in_row gauge
+nines_replica_crashes_in_row{replica="ai-1"} 0
+nines_replica_crashes_in_row{replica="ai-2"} 0
 # HELP nines_replica_start_time_seconds When the replica's process was started, as Unix time.
 # TYPE nines_replica_start_time_seconds gauge
 nines_replica_start_time_seconds{replica="ai-1"} 1795458000

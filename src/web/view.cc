@@ -154,6 +154,7 @@ void Viewer::judge(ReplicaView& replica, const plane::Route& route,
   replica.state = replica_state(route.state);
   replica.since = clock_.wall(route.since_ns);
   replica.restarts = route.restarts;
+  replica.crashes_in_row = route.crashes_in_row;
   replica.weight = route.weight;
   replica.held = route.held != 0;
   replica.note = replica.held ? "stopped by a person" : "";

@@ -84,7 +84,7 @@ struct ReplicaView {
   std::string note;                    // what is wrong with it, empty: nothing known
   std::optional<std::uint32_t> pid;    // nullopt: no process
   std::string at;                      // "20001" (a port on loopback), "1-7.sock", "10.0.0.5:8000"; empty: nowhere
-  std::uint64_t in_flight = 0, requests = 0, errors = 0, restarts = 0;
+  std::uint64_t in_flight = 0, requests = 0, errors = 0, restarts = 0, crashes_in_row = 0;
   std::uint64_t connect_failures = 0, gateway_errors = 0, ejections = 0, hangs = 0;
   std::uint16_t weight = 100;       // percent
   std::optional<WallTime> since;    // in this state

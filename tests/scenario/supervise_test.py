@@ -96,6 +96,24 @@ class Policies(unittest.TestCase):
                 service.up()
                 service.wait_state(name, state)
 
+    def test_a_crash_loop_is_said_and_tried_on(self):
+        with self.service("unless-stopped") as service:
+            service.up()
+            service.wait_ready(2)
+            for _ in range(5):
+                pid = service.replica("odd-2")["pid"]
+                harness.kill9(pid)
+                service.wait_replaced("odd-2", pid)
+            state = service.status()[1]
+            self.assertTrue(state["degraded"])
+            self.assertIn("odd-2 ends again and again, 5 times in a row, last: killed by SIGKILL (9); it is tried on",
+                          "\n".join(state["problems"]))
+            events = [event for event in service.events() if event["kind"] == "crash_loop"]
+            self.assertEqual([(event["replica"], event["a"]) for event in events], [("odd-2", 5)])
+            # Whoever restarts it by hand has seen to it.
+            service.nines("restart", "odd-2", status=0)
+            harness.wait_for(lambda: not service.status()[1]["degraded"], 10, "a service that is not degraded any more")
+
     def test_a_start_that_nobody_tries_again_is_over(self):
         for policy in ("never", "on-failure"):
             with self.subTest(policy):

@@ -1,0 +1,260 @@
+#include "app/meter.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+#include <random>
+
+namespace nines::app {
+namespace {
+
+using plane::EventKind;
+
+constexpr std::int64_t kBegin = 1'800'000'000;  // a multiple of ten
+
+// Plays seconds one after another: each is one letter.
+//   .  answered well       x  all failed          d  a tenth failed
+//   p  no request, the probe is good   q  no request, the probe failed   ?  neither
+//   M  as . in maintenance             X  as x in maintenance
+struct Play {
+  explicit Play(plane::Metered memory = {}) : meter(memory) {
+    if (memory.slice_s == 0) look({});
+  }
+
+  void look(std::optional<bool> probe, bool maintenance = false) {
+    const auto found = meter.look({.at = Instant{std::chrono::seconds(boot_s)},
+                                   .wall = WallTime(std::chrono::seconds(wall_s)),
+                                   .requests = counts,
+                                   .probe = probe,
+                                   .probes_good = probe == true ? 1U : 0U,
+                                   .probes_bad = probe == false ? 1U : 0U,
+                                   .maintenance = maintenance});
+    closed.insert(closed.end(), found.closed.begin(), found.closed.end());
+    told.insert(told.end(), found.told.begin(), found.told.end());
+  }
+  void pass(std::int64_t seconds) { boot_s += seconds, wall_s += seconds; }
+  void second(char letter) {
+    pass(1);
+    if (letter == '.' || letter == 'M' || letter == 'd') counts.good += 9;
+    if (letter == 'x' || letter == 'X') counts.bad += 2;
+    if (letter == 'd') counts.bad += 1;
+    look(letter == 'p'   ? std::optional(true)
+         : letter == 'q' ? std::optional(false)
+                         : std::nullopt,
+         letter == 'M' || letter == 'X');
+  }
+  void seconds(const std::string& letters) {
+    for (const char letter : letters) second(letter);
+  }
+  std::vector<std::string> events() const {
+    std::vector<std::string> all;
+    for (const auto& one : told)
+      all.push_back(std::string(plane::name_of(one.kind)) + " " + std::to_string(one.a) + " " + std::to_string(one.b));
+    return all;
+  }
+
+  std::int64_t boot_s = 1000, wall_s = kBegin;
+  availability::RequestCounts counts;
+  Meter meter;
+  std::vector<Meter::Closed> closed;
+  std::vector<Meter::Told> told;
+};
+
+std::string text(const Meter::Closed& closed) {
+  std::string all = std::to_string(closed.start - kBegin) + ":";
+  for (const auto n : closed.seconds) all += " " + std::to_string(n);
+  return all + ", " + std::to_string(closed.probes[0]) + " " + std::to_string(closed.probes[1]);
+}
+
+TEST_CASE("meter: ten seconds are a slice, by what was seen in each") {
+  struct Row {
+    const char* seconds;
+    const char* slice;
+  };
+  const Row rows[] = {
+      {"..........", "0: 10 0 0 0 0 0, 0 0"}, {"xxxxxxxxxx", "0: 0 0 10 0 0 0, 0 0"},
+      {"....dddxxx", "0: 4 3 3 0 0 0, 0 0"},  {"ppppppqqqq", "0: 6 0 4 0 0 0, 6 4"},
+      {"??????????", "0: 0 0 0 0 0 0, 0 0"},  {"....MMMXXX", "0: 4 0 0 3 0 3, 0 0"},
+      {".p.q.?.x.d", "0: 6 1 2 0 0 0, 1 1"},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.seconds);
+    Play play;
+    play.seconds(row.seconds);
+    CHECK(play.closed.empty());  // the last of its seconds may still be to come
+    play.second('.');
+    REQUIRE(play.closed.size() == 1);
+    CHECK(text(play.closed[0]) == row.slice);
+  }
+}
+
+TEST_CASE("meter: trouble begins with the first bad second, and ends when it has been well for ten") {
+  const auto s = [](std::int64_t n) { return std::to_string(kBegin + n); };
+  struct Row {
+    const char* name;
+    std::string seconds;
+    std::vector<std::string> told;
+  };
+  const std::string well(10, '.');
+  const Row rows[] = {
+      {"none", well + well, {}},
+      {"down for two seconds", "..xx" + well, {"service_down " + s(1) + " " + s(2), "service_up " + s(4) + " 4"}},
+      {"nine good ones are not yet well", "..xx.........", {"service_down " + s(1) + " " + s(2)}},
+      {"it comes and goes: one outage",
+       "x....x....x" + well,
+       {"service_down " + s(-1) + " " + s(0), "service_up " + s(11) + " 6"}},
+      {"degraded only", ".d." + well, {"service_degraded " + s(0) + " " + s(1), "service_up " + s(2) + " 1"}},
+      {"degraded, then down",
+       ".dx" + well,
+       {"service_degraded " + s(0) + " " + s(1), "service_down " + s(1) + " " + s(2), "service_up " + s(3) + " 3"}},
+      {"down, then degraded: it stays one, told once",
+       ".xd" + well,
+       {"service_down " + s(0) + " " + s(1), "service_up " + s(3) + " 3"}},
+      {"without traffic, by probes", "ppq" + well, {"service_down " + s(1) + " " + s(2), "service_up " + s(3) + " 0"}},
+      {"what is unknown neither begins nor ends it",
+       "??x?????????????" + well,
+       {"service_down " + s(1) + " " + s(2), "service_up " + s(16) + " 2"}},
+      {"another one",
+       "x" + well + "x" + well,
+       {"service_down " + s(-1) + " " + s(0), "service_up " + s(1) + " 2", "service_down " + s(10) + " " + s(11),
+        "service_up " + s(12) + " 2"}},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.name);
+    Play play;
+    play.seconds(row.seconds);
+    CHECK(play.events() == row.told);
+  }
+}
+
+TEST_CASE("meter: a keeper dies, and the next one goes on") {
+  Play play;
+  play.seconds("....x");
+  Play next(play.meter.memory());
+  next.boot_s = play.boot_s, next.wall_s = play.wall_s, next.counts = play.counts;
+  SUBCASE("at once") {
+    next.seconds("....." + std::string(6, '.'));
+    REQUIRE(next.closed.size() == 1);
+    CHECK(text(next.closed[0]) == "0: 9 0 1 0 0 0, 0 0");
+    CHECK(next.events() == std::vector<std::string>{"service_up " + std::to_string(kBegin + 5) + " 2"});
+  }
+  SUBCASE("after two seconds: they are judged by what was counted") {
+    next.pass(1);
+    next.second('.');
+    next.seconds("....");
+    REQUIRE(next.closed.size() == 1);
+    CHECK(text(next.closed[0]) == "0: 9 0 1 0 0 0, 0 0");
+    CHECK(next.events().empty());
+  }
+  SUBCASE("after four: nobody watched, but for the last one") {
+    next.pass(3);
+    next.second('.');
+    next.seconds("..");
+    REQUIRE(next.closed.size() == 1);
+    CHECK(text(next.closed[0]) == "0: 6 0 1 0 0 0, 0 0");
+    CHECK(next.events() == std::vector<std::string>{"not_measured 3 0"});
+  }
+  SUBCASE("after a day") {
+    next.pass(86'400);
+    next.second('.');
+    REQUIRE(next.closed.size() == 1);
+    CHECK(text(next.closed[0]) == "0: 4 0 1 0 0 0, 0 0");
+    CHECK(next.events() == std::vector<std::string>{"not_measured 86400 0"});
+    CHECK(next.meter.memory().slice_s == kBegin + 86'400);
+  }
+  SUBCASE("over another table, whose counters begin at zero") {
+    next.counts = {};
+    next.seconds("xx");
+    CHECK(next.meter.memory().seconds[2] == 3);
+  }
+}
+
+TEST_CASE("meter: a keeper that leaves closes what it has, and its successor adds to it") {
+  Play play;
+  play.seconds("...xx");
+  const auto part = play.meter.close();
+  REQUIRE(part);
+  CHECK(text(*part) == "0: 3 0 2 0 0 0, 0 0");
+  CHECK(text(*play.meter.close()) == "0: 0 0 0 0 0 0, 0 0");
+  play.seconds("......");
+  REQUIRE(play.closed.size() == 1);
+  CHECK(text(play.closed[0]) == "0: 5 0 0 0 0 0, 0 0");
+  CHECK(!Meter(plane::Metered{}).close());
+}
+
+TEST_CASE("meter: the wall clock is set") {
+  SUBCASE("forward: what was skipped is unknown") {
+    Play play;
+    play.seconds("...");
+    play.wall_s += 3600;
+    play.seconds("....");
+    CHECK(play.events() == std::vector<std::string>{"clock_stepped 3600000000000 0"});
+    REQUIRE(play.closed.size() == 1);
+    CHECK(text(play.closed[0]) == "0: 3 0 0 0 0 0, 0 0");
+    CHECK(play.meter.memory().slice_s == kBegin + 3600);
+    CHECK(play.meter.memory().seconds[0] == 4);
+  }
+  SUBCASE("back: nothing is recorded twice, and it is told once") {
+    Play play;
+    play.seconds("...");
+    play.wall_s -= 20;
+    play.seconds(std::string(20, '.'));
+    CHECK(play.events() == std::vector<std::string>{"clock_stepped -20000000000 0"});
+    CHECK(play.closed.empty());
+    CHECK(play.meter.memory().seconds[0] == 3);
+    play.seconds("....");
+    CHECK(play.meter.memory().seconds[0] == 7);
+  }
+  SUBCASE("by less than a second or so: nothing") {
+    Play play;
+    play.seconds("...");
+    play.wall_s += 1;
+    play.seconds("...");
+    CHECK(play.events().empty());
+    CHECK(play.meter.memory().seconds[0] == 6);
+  }
+}
+
+TEST_CASE("meter: whatever happens, no second is recorded twice and none that was watched is lost") {
+  const auto seed = static_cast<std::uint32_t>(std::random_device()());
+  CAPTURE(seed);
+  std::mt19937 random(seed);
+  for (int round = 0; round < 300; ++round) {
+    Play play;
+    std::int64_t watched = 0;
+    for (int step = 0; step < 200; ++step) {
+      const auto what = random() % 20;
+      if (what == 0) {  // another keeper
+        Play next(play.meter.memory());
+        next.boot_s = play.boot_s, next.wall_s = play.wall_s, next.counts = play.counts;
+        next.closed = play.closed, next.told = play.told;
+        play = next;
+      } else if (what == 1) {
+        play.pass(static_cast<std::int64_t>(random() % 40));
+      } else if (what == 2) {
+        if (const auto part = play.meter.close()) play.closed.push_back(*part);
+      } else {
+        play.second(".xdpq?MX"[random() % 8]);
+        ++watched;
+      }
+    }
+    if (const auto part = play.meter.close()) play.closed.push_back(*part);
+    std::map<std::int64_t, std::uint32_t> known;
+    for (const auto& slice : play.closed) {
+      REQUIRE(slice.start % Meter::kSlice == 0);
+      known[slice.start] += std::accumulate(std::begin(slice.seconds), std::end(slice.seconds), 0U);
+    }
+    std::int64_t total = 0;
+    for (const auto& [start, seconds] : known) {
+      REQUIRE(seconds <= Meter::kSlice);
+      total += seconds;
+    }
+    REQUIRE(total <= play.wall_s - kBegin);
+    REQUIRE(total >= watched / 2);  // an eighth of them said nothing
+  }
+}
+
+}  // namespace
+}  // namespace nines::app

@@ -1,0 +1,194 @@
+#include "ledger/incidents.h"
+
+#include <algorithm>
+
+namespace nines::ledger {
+namespace {
+
+// What the third number of an exit means (plane::ExitIs), which this module may not include.
+constexpr std::int64_t kOrdered = 0, kOutOfMemory = 2, kGivenUp = 3;
+
+WallTime seconds(std::int64_t since_1970) { return WallTime(std::chrono::seconds(since_1970)); }
+
+void add_once(std::vector<std::string>& names, const std::string& name) {
+  if (!name.empty() && std::ranges::find(names, name) == names.end()) names.push_back(name);
+}
+
+// Causes may come before what they cause.
+void note_row(Incident& incident, std::uint64_t seq) {
+  if (incident.rows.size() >= Incidents::kRowsOfOne) return;
+  const auto place = std::ranges::lower_bound(incident.rows, seq);
+  if (place == incident.rows.end() || *place != seq) incident.rows.insert(place, seq);
+}
+
+// A sentence's beginning is the caller's: "language-id-2 exited: killed by SIGKILL (9)".
+std::string words_of(const Row& row) {
+  const Event& event = row.event;
+  std::string words = event.target.empty() ? event.kind : event.target + " " + event.kind;
+  std::ranges::replace(words, '_', ' ');
+  return event.text.empty() ? words : words + ": " + event.text;
+}
+
+struct Known {
+  std::string_view kind;
+  Cause cause;
+};
+// What may be the cause of an incident and is told by a kind alone.
+constexpr Known kOfReplicas[] = {{"hung", Cause::kHang},
+                                 {"canary_failed", Cause::kCanary},
+                                 {"ejected", Cause::kUpstream},
+                                 {"out_of_memory", Cause::kMemory}};
+
+}  // namespace
+
+std::string_view name_of(Cause cause) {
+  switch (cause) {
+    case Cause::kUnknown: return "unknown";
+    case Cause::kUpstream: return "upstream";
+    case Cause::kCheck: return "check";
+    case Cause::kCanary: return "canary";
+    case Cause::kHang: return "hang";
+    case Cause::kExit: return "exit";
+    case Cause::kMemory: return "oom";
+    case Cause::kGateway: return "gateway";
+    case Cause::kDeploy: return "deploy";
+    case Cause::kStopped: return "stopped";
+    case Cause::kHost: return "host";
+  }
+  return "unknown";
+}
+
+std::string_view name_of(Incident::Severity severity) {
+  switch (severity) {
+    case Incident::Severity::kNone: return "unnoticed";
+    case Incident::Severity::kDegraded: return "degraded";
+    case Incident::Severity::kDown: return "down";
+  }
+  return "unknown";
+}
+
+std::vector<Incident> Incidents::all() const { return incidents_; }
+
+void Incidents::add(const Row& row) {
+  const Event& event = row.event;
+  const std::string_view kind = event.kind;
+  if (kind == "service_down") return begin_of_service(row, Incident::Severity::kDown);
+  if (kind == "service_degraded") return begin_of_service(row, Incident::Severity::kDegraded);
+  if (kind == "service_up") return end_of_service(row);
+  if (kind == "ready") return end_of_replica(row);
+  if (kind == "canary_passed" || kind == "unejected") return end_of_replica(row);
+  if (kind == "exited") {
+    if (event.b == kOrdered) return;
+    return begin_of_replica(row, event.b == kOutOfMemory ? Cause::kMemory
+                                 : event.b == kGivenUp   ? Cause::kHang
+                                                         : Cause::kExit);
+  }
+  if (kind == "unready") {
+    if (event.a != 1) begin_of_replica(row, Cause::kCheck);  // else it never was
+    return;
+  }
+  for (const Known& known : kOfReplicas)
+    if (kind == known.kind) return begin_of_replica(row, known.cause);
+  if (kind == "gateway_exited" && event.b != 0) return remember(row, Cause::kGateway, words_of(row));
+  if (kind == "deploy_began") {
+    deploy_ = event.a;
+    return remember(row, Cause::kDeploy, "deploy of release " + std::to_string(event.a));
+  }
+  if (kind == "deploy_done" || kind == "deploy_undone") {
+    deploy_.reset();
+    if (kind == "deploy_undone")
+      remember(row, Cause::kDeploy, "release " + std::to_string(event.a) + " was rolled back: " + event.text);
+    return;
+  }
+  if (kind == "service_stopping") return remember(row, Cause::kStopped, words_of(row));
+  if (kind == "host_down") return remember(row, Cause::kHost, event.text);
+}
+
+void Incidents::begin_of_service(const Row& row, Incident::Severity severity) {
+  if (service_) {
+    Incident& incident = incidents_[*service_];
+    incident.severity = std::max(incident.severity, severity);
+    note_row(incident, row.seq);
+    return;
+  }
+  Incident incident{.id = row.seq,
+                    .severity = severity,
+                    .last_good = seconds(row.event.a),
+                    .first_bad = seconds(row.event.b),
+                    .detected = row.event.when.wall,
+                    .rows = {row.seq}};
+  // Requests failed, and if nothing else turns up, it is what the replicas answered.
+  incident.cause = Cause::kUpstream;
+  incident.evidence = "requests failed, and nothing is known to have happened to a replica";
+  for (const Happened& happened : lately_)
+    if (happened.at >= incident.first_bad - kBefore) explain(incident, happened);
+  service_ = incidents_.size();
+  incidents_.push_back(std::move(incident));
+}
+
+void Incidents::end_of_service(const Row& row) {
+  if (!service_) return;
+  Incident& incident = incidents_[*service_];
+  incident.ended = seconds(row.event.a);
+  incident.failed_requests = static_cast<std::uint64_t>(std::max<std::int64_t>(row.event.b, 0));
+  note_row(incident, row.seq);
+  service_.reset();
+}
+
+void Incidents::begin_of_replica(const Row& row, Cause cause) {
+  const Event& event = row.event;
+  remember(row, cause, words_of(row), event.target);
+  const auto known = replicas_.find(event.target);
+  if (known != replicas_.end()) {  // one thing leads to another: a hang to a kill
+    Incident& incident = incidents_[known->second];
+    if (cause > incident.cause) {
+      incident.cause = cause;
+      incident.evidence = words_of(row);
+    }
+    note_row(incident, row.seq);
+    return;
+  }
+  replicas_[event.target] = incidents_.size();
+  incidents_.push_back({.id = row.seq,
+                        .target = event.target,
+                        .cause = cause,
+                        .evidence = words_of(row),
+                        .last_good = event.when.wall,
+                        .first_bad = event.when.wall,
+                        .detected = event.when.wall,
+                        .replicas = {event.target},
+                        .rows = {row.seq}});
+}
+
+void Incidents::end_of_replica(const Row& row) {
+  const auto known = replicas_.find(row.event.target);
+  if (known == replicas_.end()) return;
+  Incident& incident = incidents_[known->second];
+  incident.ended = row.event.when.wall;
+  note_row(incident, row.seq);
+  replicas_.erase(known);
+}
+
+void Incidents::remember(const Row& row, Cause cause, const std::string& words, const std::string& replica) {
+  const WallTime at = row.event.when.wall;
+  // While a release is deployed, what happens to a replica is most likely its doing.
+  Happened happened{row.seq, at, cause, words, replica};
+  if (deploy_ && cause < Cause::kDeploy) {
+    happened.cause = Cause::kDeploy;
+    happened.words = "during the deploy of release " + std::to_string(*deploy_) + ", " + words;
+  }
+  if (service_) explain(incidents_[*service_], happened);
+  std::erase_if(lately_, [&](const Happened& old) { return old.at + kBefore + kBefore < at; });
+  lately_.push_back(std::move(happened));
+}
+
+void Incidents::explain(Incident& incident, const Happened& happened) {
+  if (happened.cause > incident.cause) {
+    incident.cause = happened.cause;
+    incident.evidence = happened.words;
+  }
+  add_once(incident.replicas, happened.replica);
+  note_row(incident, happened.seq);
+}
+
+}  // namespace nines::ledger

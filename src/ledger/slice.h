@@ -1,0 +1,54 @@
+// What was seen of the service in a stretch of time: counts only, so that slices of every length add up, in any order,
+// and nothing is ever averaged.
+//
+// The ledger keeps them in four grains. Each slice of ten seconds is added to the minute, the hour and the day that it
+// lies in, in one transaction, so a coarser one always is the sum of its parts, also when those are gone.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/time.h"
+
+namespace nines::ledger {
+
+// How many requests took how long: by the number of the caller's bucket.
+using Histogram = std::map<std::uint16_t, std::uint64_t>;
+inline constexpr std::uint16_t kBucketsMax = 512;
+
+struct Slice {
+  std::int64_t start = 0;                                      // Unix seconds
+  std::uint64_t good = 0, bad = 0, excluded = 0, aborted = 0;  // requests
+  std::uint64_t probes_good = 0, probes_bad = 0;               // at the public address
+  // Seconds in each state; what is missing to the slice's length is unknown. Those in declared maintenance apart.
+  std::uint64_t up = 0, degraded = 0, down = 0;
+  std::uint64_t maintenance_up = 0, maintenance_degraded = 0, maintenance_down = 0;
+  Histogram latency;
+
+  std::uint64_t known() const {
+    return up + degraded + down + maintenance_up + maintenance_degraded + maintenance_down;
+  }
+  bool operator==(const Slice&) const = default;
+};
+// Of `to` only the start stays.
+void add(Slice& to, const Slice& more);
+
+enum class Grain : std::uint8_t { kTenSeconds, kMinute, kHour, kDay };
+inline constexpr std::array kGrains = {Grain::kTenSeconds, Grain::kMinute, Grain::kHour, Grain::kDay};
+std::int64_t seconds_of(Grain grain);
+// How long its slices are kept; nullopt: for ever.
+std::optional<Duration> kept_for(Grain grain);
+// Where the slice begins that a second lies in; days are those of UTC.
+std::int64_t start_of(Grain grain, std::int64_t second);
+
+// As it is stored: pairs of LEB128 numbers, ascending buckets. kInvalid: it is none.
+std::string encoded(const Histogram& histogram);
+Result<Histogram> decoded_histogram(std::span<const std::uint8_t> bytes);
+
+}  // namespace nines::ledger
