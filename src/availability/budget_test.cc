@@ -5,8 +5,12 @@
 #include <limits>
 #include <string>
 
+#include "availability/test_support.h"
+
 namespace nines::availability {
 namespace {
+
+using testing::close_to;
 
 Objective objective(const char* text) { return parse_objective(text).value(); }
 
@@ -121,12 +125,12 @@ TEST_CASE("budget: where there are few requests time decides") {
 
 TEST_CASE("budget: spent") {
   const Objective target = objective("99.9%");
-  CHECK(budget_spent(target, 2592s, kThirtyDays) == doctest::Approx(1));
-  CHECK(budget_spent(target, 1296s, kThirtyDays) == doctest::Approx(0.5));
-  CHECK(budget_spent(target, 500, 1'000'000) == doctest::Approx(0.5));
-  CHECK(budget_spent(target, 3000, 1'000'000) == doctest::Approx(3));
-  CHECK(burn_rate(target, {1, 1}) == doctest::Approx(1000));
-  CHECK(burn_rate(target, {144, 10'000}) == doctest::Approx(14.4));
+  CHECK(budget_spent(target, 2592s, kThirtyDays) == close_to(1));
+  CHECK(budget_spent(target, 1296s, kThirtyDays) == close_to(0.5));
+  CHECK(budget_spent(target, 500, 1'000'000) == close_to(0.5));
+  CHECK(budget_spent(target, 3000, 1'000'000) == close_to(3));
+  CHECK(burn_rate(target, {1, 1}) == close_to(1000));
+  CHECK(burn_rate(target, {144, 10'000}) == close_to(14.4));
 }
 
 }  // namespace

@@ -5,15 +5,18 @@
 #include <algorithm>
 
 #include "availability/objective.h"
+#include "availability/test_support.h"
 
 namespace nines::availability {
 namespace {
 
+using testing::close_to;
+
 TEST_CASE("cost: a thousand requests an hour at a cent each") {
   const CostModel model{.requests = {1000}, .per_request = {0.01}};
-  CHECK(cost_of(1h, model).total().amount == doctest::Approx(10));
+  CHECK(cost_of(1h, model).total().amount == close_to(10));
   const Cost year = cost_of(allowed_downtime(parse_objective("99.9%").value(), kYear), model);
-  CHECK(year.total().amount == doctest::Approx(87.6));  // $88 a year
+  CHECK(year.total().amount == close_to(87.6));  // $88 a year
   CHECK(year.direct.amount == year.total().amount);
   CHECK(cost_of(0h, model).total() == Dollars{0});
 }
@@ -27,11 +30,11 @@ TEST_CASE("cost: each part is counted once, and only where it was given") {
                         .tickets = {10},
                         .per_ticket = {4}};
   const Cost cost = cost_of(30min, model);
-  CHECK(cost.direct.amount == doctest::Approx(25));
-  CHECK(cost.hourly.amount == doctest::Approx(3.5));
-  CHECK(cost.churn.amount == doctest::Approx(300));
-  CHECK(cost.support.amount == doctest::Approx(20));
-  CHECK(cost.total().amount == doctest::Approx(348.5));
+  CHECK(cost.direct.amount == close_to(25));
+  CHECK(cost.hourly.amount == close_to(3.5));
+  CHECK(cost.churn.amount == close_to(300));
+  CHECK(cost.support.amount == close_to(20));
+  CHECK(cost.total().amount == close_to(348.5));
   CHECK(cost_of(1000h, {}).total() == Dollars{0});
 }
 
@@ -58,7 +61,7 @@ TEST_CASE("cost: figures to compare with say where they are from") {
   CHECK(published("manufacturing").from == Dollars{260'000});
   CHECK(published("small retail").from == Dollars{50'000});
   CHECK(published("small retail").to == Dollars{100'000});
-  CHECK(published("automotive").from.amount / 3600 == doctest::Approx(639).epsilon(0.001));  // a second
+  CHECK(published("automotive").from.amount / 3600 == close_to(639, 0.001));  // a second
 }
 
 }  // namespace

@@ -83,13 +83,13 @@ std::string format_percent(Availability a) {
   if (a.unavailability() == 0) return "100";
   const Decimal unavailability = decimal(a.unavailability());
   const int decimals = std::clamp(kShown - 1 - unavailability.exponent, 2, kDecimalsMax);
-  const std::uint64_t all = power_of_ten(decimals), hundredth = all / 100;
-  const std::uint64_t left = all - std::min(all, missing_parts(unavailability, decimals));
+  const auto places = static_cast<std::size_t>(decimals - 2);  // of the percentage
+  const std::uint64_t hundredth = power_of_ten(decimals - 2), all = 100 * hundredth;
+  const std::uint64_t missing = missing_parts(unavailability, decimals);
+  const std::uint64_t left = missing < all ? all - missing : 0;
   std::string text = std::to_string(left / hundredth);
   std::string fraction = std::to_string(left % hundredth);
-  fraction.insert(
-      0, static_cast<std::size_t>(decimals - 2) - std::min(fraction.size(), static_cast<std::size_t>(decimals - 2)),
-      '0');
+  fraction.insert(0, places - std::min(fraction.size(), places), '0');
   fraction.erase(fraction.find_last_not_of('0') + 1);
   return fraction.empty() ? text : text + "." + fraction;
 }

@@ -11,6 +11,7 @@ namespace nines::availability {
 namespace {
 
 using testing::at;
+using testing::close_to;
 using testing::span_of;
 
 TEST_CASE("partition: three hours down, two reports, one day") {
@@ -24,10 +25,10 @@ TEST_CASE("partition: what is not known makes a bracket") {
   const ObservedTime month{.up = 711h, .down = 1h, .unknown = 8h};
   const auto figures = availability_of(month);
   REQUIRE(figures);
-  CHECK(100 * figures->observed->fraction() == doctest::Approx(99.860).epsilon(1e-5));
+  CHECK(100 * figures->observed->fraction() == close_to(99.860, 1e-5));
   CHECK(figures->low.fraction() == 0.9875);
-  CHECK(100 * figures->high.fraction() == doctest::Approx(99.861).epsilon(1e-5));
-  CHECK(100 * figures->coverage == doctest::Approx(98.89).epsilon(1e-4));
+  CHECK(100 * figures->high.fraction() == close_to(99.861, 1e-5));
+  CHECK(100 * figures->coverage == close_to(98.89, 1e-4));
   CHECK(unavailability_at_worst(month) == Ratio{9, 720});
 }
 

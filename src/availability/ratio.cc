@@ -75,9 +75,9 @@ Result<Ratio> parse_share(std::string_view text) {
     return failure(not_a_share(text, "is no share"));
   after = after.substr(0, after.find_last_not_of('0') + 1);
   if (after.size() + (percent ? 2 : 0) > kDecimalsMax) return failure(not_a_share(text, "has too many decimals"));
-  if (!percent && point == std::string_view::npos && *whole != 0) {
-    return failure(not_a_share(text, "may be " + std::string(number) + "% or a fraction"));
-  }
+  if (!percent && *whole > 1) return failure(not_a_share(text, "has no % sign"));
+  if (!percent && *whole == 1 && point == std::string_view::npos)
+    return failure(not_a_share(text, "may be 1% or 100%"));
   const std::uint64_t most = percent ? 100 : 1;
   const std::uint64_t digits = after.empty() ? 0 : parse_unsigned(after).value();
   if (*whole > most || (*whole == most && digits > 0)) return failure(not_a_share(text, "is more than all"));

@@ -6,10 +6,13 @@
 #include <cmath>
 #include <vector>
 
+#include "availability/test_support.h"
 #include "base/random.h"
 
 namespace nines::availability {
 namespace {
+
+using testing::close_to;
 
 Availability missing(double unavailability) { return Availability::of_unavailability(unavailability); }
 std::vector<Availability> alike(std::size_t n, double unavailability) {
@@ -21,22 +24,22 @@ GroupFigures worked(const Group& group) { return group_figures(group, 240h, 2h);
 double hours(Seconds s) { return s.count() / 3600; }
 
 TEST_CASE("redundancy: independent components") {
-  CHECK(in_series(alike(3, 0.01)).fraction() == doctest::Approx(0.970299));
+  CHECK(in_series(alike(3, 0.01)).fraction() == close_to(0.970299));
   CHECK(in_series({}).unavailability() == 0);
   CHECK(in_series(std::vector{missing(0.5), missing(1)}).unavailability() == 1);
-  CHECK(in_parallel(alike(2, 0.01)).unavailability() == doctest::Approx(1e-4));  // 99.99 %
+  CHECK(in_parallel(alike(2, 0.01)).unavailability() == close_to(1e-4));  // 99.99 %
   CHECK(in_parallel({}).unavailability() == 1);
   CHECK(in_parallel(std::vector{missing(0.5), missing(0)}).unavailability() == 0);
-  CHECK(100 * at_least(2, alike(3, 0.01)).fraction() == doctest::Approx(99.9702).epsilon(1e-9));
+  CHECK(100 * at_least(2, alike(3, 0.01)).fraction() == close_to(99.9702, 1e-9));
 }
 
 TEST_CASE("redundancy: what is next to perfect keeps its digits") {
-  CHECK(in_series(alike(2, 1e-12)).unavailability() == doctest::Approx(2e-12).epsilon(1e-11));
-  CHECK(in_series(alike(1000, 1e-15)).unavailability() == doctest::Approx(1e-12).epsilon(1e-11));
-  CHECK(in_parallel(alike(2, 1e-12)).unavailability() == doctest::Approx(1e-24).epsilon(1e-11));
-  CHECK(at_least(2, alike(3, 1e-12)).unavailability() == doctest::Approx(3e-24).epsilon(1e-11));
+  CHECK(in_series(alike(2, 1e-12)).unavailability() == close_to(2e-12, 1e-11));
+  CHECK(in_series(alike(1000, 1e-15)).unavailability() == close_to(1e-12, 1e-11));
+  CHECK(in_parallel(alike(2, 1e-12)).unavailability() == close_to(1e-24, 1e-11));
+  CHECK(at_least(2, alike(3, 1e-12)).unavailability() == close_to(3e-24, 1e-11));
   CHECK(group_availability({.enough = 2, .size = 3, .crews = 3}, missing(1e-12)).unavailability() ==
-        doctest::Approx(3e-24).epsilon(1e-11));
+        close_to(3e-24, 1e-11));
 }
 
 TEST_CASE("redundancy: k of n as all combinations say") {
@@ -54,12 +57,11 @@ TEST_CASE("redundancy: k of n as all combinations say") {
           likely *= (up >> i & 1U) != 0 ? components[i].fraction() : components[i].unavailability();
         down += likely;
       }
-      CHECK(at_least(enough, components).unavailability() == doctest::Approx(down).epsilon(1e-12));
+      CHECK(at_least(enough, components).unavailability() == close_to(down, 1e-12));
     }
     CHECK(at_least(components.size(), components).unavailability() ==
-          doctest::Approx(in_series(components).unavailability()).epsilon(1e-12));
-    CHECK(at_least(1, components).unavailability() ==
-          doctest::Approx(in_parallel(components).unavailability()).epsilon(1e-12));
+          close_to(in_series(components).unavailability(), 1e-12));
+    CHECK(at_least(1, components).unavailability() == close_to(in_parallel(components).unavailability(), 1e-12));
   }
 }
 
@@ -76,9 +78,8 @@ TEST_CASE("redundancy: with repair, by crews") {
   };
   for (const Row& row : rows) {
     CAPTURE(row.unavailability);
-    CHECK(worked(row.group).availability.unavailability() == doctest::Approx(row.unavailability).epsilon(2e-4));
-    CHECK(group_availability(row.group, missing(2.0 / 242)).unavailability() ==
-          doctest::Approx(row.unavailability).epsilon(2e-4));
+    CHECK(worked(row.group).availability.unavailability() == close_to(row.unavailability, 2e-4));
+    CHECK(group_availability(row.group, missing(2.0 / 242)).unavailability() == close_to(row.unavailability, 2e-4));
   }
   // More crews than components help nobody.
   CHECK(worked({.enough = 1, .size = 2, .crews = 9}).availability ==
@@ -87,9 +88,9 @@ TEST_CASE("redundancy: with repair, by crews") {
 
 TEST_CASE("redundancy: how long a pair lasts") {
   const GroupFigures pair = worked({.enough = 1, .size = 2, .crews = 2});
-  CHECK(hours(pair.mttf) == doctest::Approx(14'760).epsilon(1e-9));  // (3λ + μ) ÷ 2λ²
-  CHECK(hours(pair.mean_down) == doctest::Approx(1).epsilon(1e-9));  // two crews
-  CHECK(hours(worked({.enough = 1, .size = 2, .crews = 1}).mean_down) == doctest::Approx(2).epsilon(1e-9));
+  CHECK(hours(pair.mttf) == close_to(14'760, 1e-9));  // (3λ + μ) ÷ 2λ²
+  CHECK(hours(pair.mean_down) == close_to(1, 1e-9));  // two crews
+  CHECK(hours(worked({.enough = 1, .size = 2, .crews = 1}).mean_down) == close_to(2, 1e-9));
   // The first failure does not depend on the second crew.
   CHECK(worked({.enough = 1, .size = 2, .crews = 1}).mttf == pair.mttf);
 }
@@ -102,21 +103,21 @@ TEST_CASE("redundancy: common cause dominates") {
   for (const Row& row : {Row{{1, 100}, 1.09e-4}, Row{{5, 100}, 2.72e-4}, Row{{10, 100}, 4.75e-4}}) {
     CAPTURE(row.unavailability);
     CHECK(worked({.enough = 1, .size = 2, .crews = 2, .common_cause = row.beta}).availability.unavailability() ==
-          doctest::Approx(row.unavailability).epsilon(2e-3));
+          close_to(row.unavailability, 2e-3));
   }
   // If all failures are common, a second one helps only by being mended first.
   const GroupFigures together = worked({.enough = 1, .size = 2, .crews = 2, .common_cause = {1, 1}});
   CHECK(together.availability.unavailability() > 0.4 * 2 / 242);
-  CHECK(hours(together.mttf) == doctest::Approx(240));
+  CHECK(hours(together.mttf) == close_to(240));
 }
 
 TEST_CASE("redundancy: one component by itself, and all of several") {
   const GroupFigures one = worked({.enough = 1, .size = 1, .crews = 1});
-  CHECK(one.availability.unavailability() == doctest::Approx(2.0 / 242).epsilon(1e-12));
-  CHECK(hours(one.mttf) == doctest::Approx(240));
-  CHECK(hours(one.mtbf) == doctest::Approx(242));
-  CHECK(hours(one.mean_down) == doctest::Approx(2));
-  CHECK(hours(worked({.enough = 4, .size = 4, .crews = 4}).mttf) == doctest::Approx(60));
+  CHECK(one.availability.unavailability() == close_to(2.0 / 242, 1e-12));
+  CHECK(hours(one.mttf) == close_to(240));
+  CHECK(hours(one.mtbf) == close_to(242));
+  CHECK(hours(one.mean_down) == close_to(2));
+  CHECK(hours(worked({.enough = 4, .size = 4, .crews = 4}).mttf) == close_to(60));
 }
 
 // Solves Q x = r by elimination with pivots: nothing in common with the recurrences.
@@ -153,7 +154,7 @@ TEST_CASE("redundancy: the chain as its equations say") {
                    mttr = std::chrono::minutes(1 + random.below(6'000));
     const double lambda = 1 / Seconds(mttf).count(), mu = 1 / Seconds(mttr).count(), beta = group.common_cause.value();
     const auto n = static_cast<std::size_t>(group.size);
-    const auto limit = static_cast<std::size_t>(group.size - group.enough + 1);
+    const std::size_t limit = n + 1 - static_cast<std::size_t>(group.enough);
 
     // rate[i][j]: from i down to j down.
     std::vector rate(n + 1, std::vector<double>(n + 1));
@@ -190,17 +191,17 @@ TEST_CASE("redundancy: the chain as its equations say") {
     const double first = solve(passage, std::vector<double>(limit, 1))[0] / mu;
 
     const GroupFigures figures = group_figures(group, mttf, mttr);
-    CHECK(figures.availability.unavailability() == doctest::Approx(down).epsilon(1e-6));
-    CHECK(figures.mttf.count() == doctest::Approx(first).epsilon(1e-6));
-    CHECK(figures.mtbf.count() == doctest::Approx(1 / failures).epsilon(1e-6));
-    CHECK(figures.mean_down / figures.mtbf == doctest::Approx(figures.availability.unavailability()).epsilon(1e-12));
+    CHECK(figures.availability.unavailability() == close_to(down, 1e-6));
+    CHECK(figures.mttf.count() == close_to(first, 1e-6));
+    CHECK(figures.mtbf.count() == close_to(1 / failures, 1e-6));
+    CHECK(figures.mean_down / figures.mtbf == close_to(figures.availability.unavailability(), 1e-12));
     // Only the quotient of the two times matters to the availability.
     CHECK(group_availability(group, missing(lambda / (lambda + mu))).unavailability() ==
-          doctest::Approx(figures.availability.unavailability()).epsilon(1e-9));
+          close_to(figures.availability.unavailability(), 1e-9));
     // With a crew for each and no common cause they are independent.
     if (group.crews == group.size && group.common_cause.part == 0) {
       CHECK(at_least(static_cast<std::size_t>(group.enough), alike(n, lambda / (lambda + mu))).unavailability() ==
-            doctest::Approx(figures.availability.unavailability()).epsilon(1e-9));
+            close_to(figures.availability.unavailability(), 1e-9));
     }
   }
 }

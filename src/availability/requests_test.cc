@@ -6,10 +6,13 @@
 #include <vector>
 
 #include "availability/objective.h"
+#include "availability/test_support.h"
 #include "base/random.h"
 
 namespace nines::availability {
 namespace {
+
+using testing::close_to;
 
 TEST_CASE("requests: which count, and as what") {
   struct Row {
@@ -62,9 +65,9 @@ TEST_CASE("requests: pooled, never averaged") {
     all += slice;
     sum_of_ratios += bad_share(slice)->value();
   }
-  CHECK(100 * bad_share(all)->value() == doctest::Approx(0.043).epsilon(0.02));
+  CHECK(100 * bad_share(all)->value() == close_to(0.043, 0.02));
   CHECK(*bad_share(all) == Ratio{10, 23010});
-  CHECK(100 * sum_of_ratios / 24 == doctest::Approx(4.17).epsilon(0.001));  // what it must not be
+  CHECK(100 * sum_of_ratios / 24 == close_to(4.17, 0.001));  // what it must not be
   CHECK(!bad_share({.excluded = 10, .aborted = 5}));
 }
 

@@ -2,8 +2,12 @@
 
 #include <doctest/doctest.h>
 
+#include "availability/test_support.h"
+
 namespace nines::availability {
 namespace {
+
+using testing::close_to;
 
 // A month of 30 days with so much of it down.
 Account month(Duration down) { return {.outside = {.up = kThirtyDays - down, .down = down}, .maintenance = {}}; }
@@ -45,7 +49,7 @@ TEST_CASE("sla: which bound was missed") {
   CHECK(!settle(ec2_region(), month(0ns))->missed);
   CHECK(settle(ec2_region(), month(10min))->missed == parse_objective("99.99%").value());
   CHECK(settle(ec2_region(), month(10h))->missed == parse_objective("99%").value());
-  CHECK(settle(ec2_region(), month(10h))->availability.unavailability() == doctest::Approx(10.0 / 720));
+  CHECK(settle(ec2_region(), month(10h))->availability.unavailability() == close_to(10.0 / 720));
 }
 
 TEST_CASE("sla: declared maintenance is left out, and what nobody saw is down") {

@@ -2,12 +2,26 @@
 // them that a brute-force count of seconds can check.
 #pragma once
 
+#include <cmath>
+#include <ostream>
 #include <vector>
 
 #include "availability/intervals.h"
 #include "base/random.h"
 
 namespace nines::availability::testing {
+
+// Equal but for a share of the value. doctest's Approx takes all that is far below 1 for equal.
+struct CloseTo {
+  double value;
+  double share;
+
+  friend bool operator==(double is, const CloseTo& wanted) {
+    return std::abs(is - wanted.value) <= wanted.share * std::abs(wanted.value);
+  }
+  friend std::ostream& operator<<(std::ostream& out, const CloseTo& wanted) { return out << wanted.value; }
+};
+inline CloseTo close_to(double value, double share = 1e-9) { return {value, share}; }
 
 inline WallTime at(Duration since_begin) { return WallTime(since_begin + 490'000h); }
 

@@ -68,7 +68,7 @@ Availability as_availability(const Sums& sums) {
 // Where a window begins when one of its ends meets a step; in order.
 std::vector<WallTime> begins(const Timeline& timeline, Duration width) {
   const WallTime last = timeline.window.end - width;
-  std::vector<WallTime> at_begin, at_end = {timeline.window.begin};
+  std::vector<WallTime> at_begin, at_end;
   for (const Step& step : timeline.steps) {
     if (step.from <= last) at_begin.push_back(step.from);
     if (step.from - timeline.window.begin >= width) at_end.push_back(step.from - width);

@@ -30,7 +30,8 @@ struct Timeline {
   std::vector<Step> steps;  // in order of time, the first at the window's begin, all before its end
 };
 
-// The service as one of one; unknown time is neither. `contractual`: maintenance is neither, else what was observed.
+// The service as the only one there is; unknown time is neither up nor down. Declared maintenance is neither, too, or
+// what was observed during it.
 enum class Maintenance : std::uint8_t { kLeftOut, kAsObserved };
 Timeline timeline_of(const Partition& partition, Maintenance maintenance);
 

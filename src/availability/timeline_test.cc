@@ -12,6 +12,7 @@ namespace {
 using std::chrono::minutes;
 using std::chrono::seconds;
 using testing::at;
+using testing::close_to;
 using testing::span_of;
 
 Timeline day_with(std::vector<Interval> outages) {
@@ -34,8 +35,8 @@ TEST_CASE("timeline: one long outage and many short ones") {
       {15min, 0, 93.333}, {30min, 50, 96.667}, {60min, 75, 98.333}, {240min, 93.75, 98.75}, {24h, 98.958, 98.958}};
   for (const Row& row : rows) {
     CAPTURE(row.width.count());
-    CHECK(100 * worst_window(one, row.width)->availability.fraction() == doctest::Approx(row.one).epsilon(1e-5));
-    CHECK(100 * worst_window(many, row.width)->availability.fraction() == doctest::Approx(row.many).epsilon(1e-5));
+    CHECK(100 * worst_window(one, row.width)->availability.fraction() == close_to(row.one, 1e-5));
+    CHECK(100 * worst_window(many, row.width)->availability.fraction() == close_to(row.many, 1e-5));
   }
   CHECK(availability_of(one)->unavailability() == 15.0 / 1440);
   CHECK(availability_of(many)->unavailability() == 15.0 / 1440);

@@ -17,13 +17,13 @@ constexpr std::size_t kLinesMax = 100'000;
 
 constexpr auto kWeightMax = static_cast<std::uint64_t>(config::bounds::kWeight.max);
 
-constexpr std::array<std::string_view, 22> kCommands = {
-    "run",     "check",  "up",      "down",   "status",  "ps",      "logs",   "start",    "stop",   "restart", "drain",
-    "undrain", "weight", "upgrade", "backup", "restore", "gateway", "deploy", "rollback", "export", "reload",  "help"};
+constexpr std::array<std::string_view, 23> kCommands = {
+    "run",     "check",   "up",       "down",    "status", "ps",      "logs",   "start",
+    "stop",    "restart", "drain",    "undrain", "weight", "upgrade", "backup", "restore",
+    "gateway", "deploy",  "rollback", "export",  "reload", "calc",    "help"};
 // Of the same program, later: a person who read about them should not be told of a typo.
-constexpr std::array<std::string_view, 12> kPlanned = {"init",     "spof",        "drill",   "report",
-                                                       "explain",  "sla",         "runbook", "calc",
-                                                       "incident", "maintenance", "alert",   "witness"};
+constexpr std::array<std::string_view, 11> kPlanned = {"init",    "spof",     "drill",       "report", "explain", "sla",
+                                                       "runbook", "incident", "maintenance", "alert",  "witness"};
 
 std::unexpected<Reply> complain(std::string text) {
   return std::unexpected(Reply{kWrong, "nines: " + std::move(text)});
@@ -57,6 +57,7 @@ struct Parser {
   RestoreOptions restore;
   ReloadOptions reload;
   ExportOptions exported;
+  CalcWords calc;
   std::optional<std::string> logs_since, logs_until;
   std::optional<std::size_t> logs_lines;
   std::vector<std::string> logs_replicas;
@@ -68,6 +69,49 @@ struct Parser {
   std::string release;
   CLI::Option* config = nullptr;
 };
+
+void add_calc(CLI::App& command, CalcWords& words) {
+  CLI::App* const c = &command;
+  c->footer(
+      "Availabilities are 99.9% or 0.999. Each of these answers by itself:\n"
+      "  nines calc --target 99.9% --month 2026-11\n"
+      "  nines calc --mtbf 240h --mttr 2h\n"
+      "  nines calc --failures 3 --period 720h --downtime 6h\n"
+      "  nines calc --series 99.9%,99.95%,99.99%\n"
+      "  nines calc --k-of-n 2/3 --mttf 240h --mttr 2h --crews 1 --common-cause 5%\n"
+      "  nines calc --availability 99.5% --price 0.01 --per-hour 1000");
+  c->add_option("--target", words.target, "How long it may be down")->type_name("A");
+  c->add_option("--availability", words.availability, "What that means")->type_name("A");
+  c->add_option("--mtbf", words.mtbf, "Time from one failure's start to the next one's; with --mttr")
+      ->type_name("TIME");
+  c->add_option("--mttf", words.mttf, "Time up until a failure; with --mttr")->type_name("TIME");
+  c->add_option("--mttr", words.mttr, "How long a repair takes, from onset to restored")->type_name("TIME");
+  c->add_option("--failures", words.failures, "How many there were; with --period and --downtime")->type_name("N");
+  c->add_option("--period", words.period, "... in this time")->type_name("TIME");
+  c->add_option("--downtime", words.downtime, "... down for so long in all")->type_name("TIME");
+  c->add_option("--confidence", words.confidence, "... of the interval (90%)")->type_name("SHARE");
+  // Separated by commas, or the option repeated.
+  c->add_option("--series", words.series, "All of these must work")
+      ->type_name("A,B")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  c->add_option("--parallel", words.parallel, "One of these is enough")
+      ->type_name("A,B")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  c->add_option("--k-of-n", words.k_of_n, "So many of so many are enough; with --each, or --mttf and --mttr")
+      ->type_name("K/N");
+  c->add_option("--each", words.each, "... each of them by itself")->type_name("A");
+  c->add_option("--crews", words.crews, "... so many can be repaired at a time (N)")->type_name("N");
+  c->add_option("--common-cause", words.common_cause, "... this share of failures takes all of them down (0%)")
+      ->type_name("SHARE");
+  c->add_option("--month", words.month, "The downtime of this month, too: 2026-11")->type_name("MONTH");
+  c->add_option("--price", words.price, "What a request earns, in dollars; with --per-hour")->type_name("PRICE");
+  c->add_option("--per-hour", words.per_hour, "... so many requests an hour")->type_name("N");
+  c->add_option("--cost-per-hour", words.cost_per_hour, "What else an hour of downtime costs, in dollars")
+      ->type_name("COST");
+  c->add_flag("--json", words.json, "As JSON");
+}
 
 Parser::Parser() {
   constexpr std::size_t kOptionColumn = 26;
@@ -135,6 +179,8 @@ Parser::Parser() {
   c->add_option("FORMAT", exported.format, "systemd")->type_name("");
   c->add_option("--user", exported.user, "Who runs it (root)")->type_name("NAME");
   c->add_flag("--json", exported.json, "As JSON, with the unit's name");
+
+  add_calc(*add("calc", "Reckon with availability: targets, repairs, redundancy, cost; asks no service"), calc);
 
   add("start", "Start a replica that was stopped")->add_option("REPLICA", replica, "Which");
   add("stop", "Stop one replica, until it is started again")->add_option("REPLICA", replica, "Which");
@@ -288,6 +334,11 @@ std::expected<Command, Reply> command_of(const std::string& name, Parser& parser
   }
   if (name == "restore") return std::move(parser.restore);
   if (name == "export") return export_of(std::move(parser.exported));
+  if (name == "calc") {
+    auto calc = calc_options(parser.calc);
+    if (!calc) return complain(std::move(calc.error()));
+    return std::move(*calc);
+  }
   if (name == "backup") return backup_of(std::move(parser.backup));
   if (parser.replica.empty()) {
     return complain("name the replica: nines " + name + " REPLICA; `nines ps` lists them" +

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "cli/calc_options.h"
 #include "cli/moment.h"
 
 namespace nines::cli {
@@ -112,7 +113,7 @@ struct RollbackOptions {
 
 using Command = std::variant<CheckOptions, UpOptions, RunOptions, DownOptions, StatusOptions, PsOptions, LogsOptions,
                              ReplicaOptions, UpgradeOptions, ReloadOptions, GatewayOptions, BackupOptions,
-                             RestoreOptions, DeployOptions, RollbackOptions, ExportOptions>;
+                             RestoreOptions, DeployOptions, RollbackOptions, ExportOptions, CalcOptions>;
 
 struct Invocation {
   GlobalOptions global;

@@ -22,6 +22,7 @@ int perform(const GlobalOptions& global, const GatewayOptions& options);
 int perform(const GlobalOptions& global, const DeployOptions& options);
 int perform(const GlobalOptions& global, const RollbackOptions& options);
 int perform(const GlobalOptions& global, const ExportOptions& options);
+int perform(const GlobalOptions& global, const CalcOptions& options);
 
 // A reply to stdout (kDone) or stderr; returns its exit status.
 int say(const Reply& reply);
