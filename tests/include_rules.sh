@@ -27,7 +27,7 @@ src/architecture: base config ledger reliability
 src/drill: base http ledger architecture
 src/web: base http plane ledger availability architecture
 src/app: base config availability reliability net http plane gateway supervise ledger fetch storage backup database alert architecture drill web
-src/cli: base config availability net http plane supervise app storage backup
+src/cli: base config availability ledger net http plane supervise app storage backup
 bench/load: base
 END
 }

@@ -17,13 +17,13 @@ constexpr std::size_t kLinesMax = 100'000;
 
 constexpr auto kWeightMax = static_cast<std::uint64_t>(config::bounds::kWeight.max);
 
-constexpr std::array<std::string_view, 23> kCommands = {
-    "run",     "check",   "up",       "down",    "status", "ps",      "logs",   "start",
-    "stop",    "restart", "drain",    "undrain", "weight", "upgrade", "backup", "restore",
-    "gateway", "deploy",  "rollback", "export",  "reload", "calc",    "help"};
+constexpr std::array<std::string_view, 25> kCommands = {
+    "run",      "check",  "up",      "down",   "status",  "ps",           "logs",    "start",   "stop",
+    "restart",  "drain",  "undrain", "weight", "upgrade", "backup",       "restore", "gateway", "deploy",
+    "rollback", "export", "reload",  "calc",   "report",  "check-ledger", "help"};
 // Of the same program, later: a person who read about them should not be told of a typo.
-constexpr std::array<std::string_view, 11> kPlanned = {"init",    "spof",     "drill",       "report", "explain", "sla",
-                                                       "runbook", "incident", "maintenance", "alert",  "witness"};
+constexpr std::array<std::string_view, 10> kPlanned = {"init",    "spof",     "drill",       "explain", "sla",
+                                                       "runbook", "incident", "maintenance", "alert",   "witness"};
 
 std::unexpected<Reply> complain(std::string text) {
   return std::unexpected(Reply{kWrong, "nines: " + std::move(text)});
@@ -56,6 +56,10 @@ struct Parser {
   BackupOptions backup;
   RestoreOptions restore;
   ReloadOptions reload;
+  ReportOptions report;
+  std::optional<std::string> report_from, report_to;
+  std::string report_format = "text";
+  CheckLedgerOptions check_ledger;
   ExportOptions exported;
   CalcWords calc;
   std::optional<std::string> logs_since, logs_until;
@@ -180,6 +184,14 @@ Parser::Parser() {
   c->add_option("--user", exported.user, "Who runs it (root)")->type_name("NAME");
   c->add_flag("--json", exported.json, "As JSON, with the unit's name");
 
+  c = add("report", "Say how available the service was, and whether the objective is met (else exit status 1)");
+  c->add_option("--month", report.month, "Of this month: 2026-11 (the present one)")->type_name("MONTH");
+  c->add_option("--from", report_from, "Since then: 2026-11-01, \"2026-11-23 22:30\", 24h")->type_name("TIME");
+  c->add_option("--to", report_to, "Until then (now)")->type_name("TIME");
+  c->add_option("--format", report_format, "text, json, csv, html or md")->type_name("FORMAT");
+  c->add_flag("--json", report.json, "As JSON");
+  c = add("check-ledger", "Verify the record: its chain of hashes, and the sums of what was measured");
+  c->add_flag("--json", check_ledger.json, "As JSON");
   add_calc(*add("calc", "Reckon with availability: targets, repairs, redundancy, cost; asks no service"), calc);
 
   add("start", "Start a replica that was stopped")->add_option("REPLICA", replica, "Which");
@@ -271,6 +283,24 @@ std::expected<Command, Reply> export_of(ExportOptions exported) {
   return exported;
 }
 
+std::expected<Command, Reply> report_of(Parser& parser) {
+  ReportOptions report = std::move(parser.report);
+  const auto format = parse_report_format(parser.report_format);
+  if (!format)
+    return complain("--format: " + in_quotes(parser.report_format) + " is none of text, json, csv, html, md");
+  report.format = *format;
+  if (report.month && (parser.report_from || parser.report_to)) return complain("name a month, or --from and --to");
+  if (parser.report_to && !parser.report_from) return complain("--to needs a --from");
+  for (const auto& [option, text, moment] :
+       {std::tuple{"--from", &parser.report_from, &report.from}, {"--to", &parser.report_to, &report.to}}) {
+    if (!*text) continue;
+    const auto parsed = parse_moment(**text);
+    if (!parsed) return complain(std::string(option) + ": " + parsed.error().text());
+    *moment = *parsed;
+  }
+  return report;
+}
+
 std::expected<Command, Reply> logs_of(Parser& parser) {
   LogsOptions logs = std::move(parser.logs);
   struct Named {
@@ -309,6 +339,8 @@ std::expected<Command, Reply> command_of(const std::string& name, Parser& parser
     return complain("`nines run` needs a command after --, such as: nines run -- my-server --port {port}");
   }
   if (name == "logs") return logs_of(parser);
+  if (name == "report") return report_of(parser);
+  if (name == "check-ledger") return parser.check_ledger;
   if (name == "down" || name == "upgrade" || name == "reload") {
     std::optional<Duration> timeout;
     if (!parser.timeout.empty()) {

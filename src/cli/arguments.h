@@ -13,6 +13,7 @@
 #include "base/time.h"
 #include "cli/calc_options.h"
 #include "cli/moment.h"
+#include "cli/report_format.h"
 
 namespace nines::cli {
 
@@ -72,6 +73,17 @@ struct ReloadOptions {
   bool only_ask = false;  // say what would change
   bool json = false;
 };
+// What was measured.
+struct ReportOptions {
+  std::optional<std::string> month;  // "2026-11"; nullopt: the present one, if there is no `from`
+  std::optional<Moment> from, to;    // without `to`: until now
+  ReportFormat format = ReportFormat::kText;
+  bool json = false;
+};
+// Whether the record is whole.
+struct CheckLedgerOptions {
+  bool json = false;
+};
 struct BackupOptions {
   std::string action;  // now, list, verify
   std::string to;      // a folder; empty: those of the configuration
@@ -111,9 +123,10 @@ struct RollbackOptions {
   bool json = false;
 };
 
-using Command = std::variant<CheckOptions, UpOptions, RunOptions, DownOptions, StatusOptions, PsOptions, LogsOptions,
-                             ReplicaOptions, UpgradeOptions, ReloadOptions, GatewayOptions, BackupOptions,
-                             RestoreOptions, DeployOptions, RollbackOptions, ExportOptions, CalcOptions>;
+using Command =
+    std::variant<CheckOptions, UpOptions, RunOptions, DownOptions, StatusOptions, PsOptions, LogsOptions,
+                 ReplicaOptions, UpgradeOptions, ReloadOptions, ReportOptions, CheckLedgerOptions, GatewayOptions,
+                 BackupOptions, RestoreOptions, DeployOptions, RollbackOptions, ExportOptions, CalcOptions>;
 
 struct Invocation {
   GlobalOptions global;

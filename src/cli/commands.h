@@ -17,6 +17,8 @@ int perform(const GlobalOptions& global, const ReplicaOptions& options);
 int perform(const GlobalOptions& global, const BackupOptions& options);
 int perform(const GlobalOptions& global, const RestoreOptions& options);
 int perform(const GlobalOptions& global, const UpgradeOptions& options);
+int perform(const GlobalOptions& global, const ReportOptions& options);
+int perform(const GlobalOptions& global, const CheckLedgerOptions& options);
 int perform(const GlobalOptions& global, const ReloadOptions& options);
 int perform(const GlobalOptions& global, const GatewayOptions& options);
 int perform(const GlobalOptions& global, const DeployOptions& options);

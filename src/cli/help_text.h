@@ -31,6 +31,8 @@ usage: nines [-c FILE] [--state DIR] COMMAND [OPTIONS]        nines COMMAND --he
   backup now|list|verify     make, list or verify archives of databases, model files and configuration
   restore [--from FILE]      put the database back as it is in an archive
 
+  report [--month 2026-11]   say how available it was, and whether the objective is met; --format md, html, csv
+  check-ledger               verify the record
   calc --target 99.9%        reckon with availability: targets, repairs, redundancy, cost; asks no service
 
   export systemd             print the unit under which systemd keeps the service up

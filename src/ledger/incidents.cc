@@ -67,6 +67,14 @@ std::string_view name_of(Incident::Severity severity) {
   return "unknown";
 }
 
+std::span<const std::string_view> Incidents::kinds() {
+  static constexpr std::string_view kKinds[] = {
+      "service_down",   "service_degraded", "service_up",  "ready",         "canary_passed",    "unejected",
+      "exited",         "unready",          "hung",        "canary_failed", "ejected",          "out_of_memory",
+      "gateway_exited", "deploy_began",     "deploy_done", "deploy_undone", "service_stopping", "host_down"};
+  return kKinds;
+}
+
 std::vector<Incident> Incidents::all() const { return incidents_; }
 
 void Incidents::add(const Row& row) {

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -67,6 +68,9 @@ class Incidents {
  public:
   static constexpr Duration kBefore = 30s;  // a cause may come so long before what it causes
   static constexpr std::size_t kRowsOfOne = 50;
+
+  // The kinds of rows that say something; others may be left out.
+  static std::span<const std::string_view> kinds();
 
   // Rows in ascending seq, each once.
   void add(const Row& row);

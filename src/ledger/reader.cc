@@ -38,6 +38,27 @@ std::string sql_of(const Query& query) {
   return sql;
 }
 
+// One that began so long before is still heard of.
+constexpr Duration kLongestIncident = 31 * 24h;
+
+Result<std::vector<Incident>> incidents_in(const Database& db, const availability::Interval& window) {
+  std::string sql =
+      std::string("SELECT ") + kRowColumns + " FROM events WHERE wall_ns >= ?1 AND wall_ns < ?2 AND kind IN (";
+  for (const std::string_view kind : Incidents::kinds())
+    sql += (sql.ends_with('(') ? "'" : ", '") + std::string(kind) + "'";
+  auto statement = db.prepare(sql + ") ORDER BY seq");
+  if (!statement) return failure(std::move(statement.error()));
+  statement->bind(std::int64_t{(window.begin - kLongestIncident).time_since_epoch().count()},
+                  std::int64_t{(window.end + Incidents::kBefore).time_since_epoch().count()});
+  Incidents incidents;
+  while (true) {
+    auto row = statement->step();
+    if (!row) return failure(std::move(row.error()));
+    if (!*row) return incidents.all();
+    incidents.add(row_of(*statement));
+  }
+}
+
 }  // namespace
 
 struct Reader::Open {
@@ -120,6 +141,10 @@ Result<Total> Reader::total(std::int64_t from, std::int64_t to) const {
 
 Result<std::optional<std::int64_t>> Reader::measured_since() const {
   return open_->at_once([](const Database& db) { return ledger::measured_since(db); });
+}
+
+Result<std::vector<Incident>> Reader::incidents(const availability::Interval& window) const {
+  return open_->at_once([&](const Database& db) { return incidents_in(db, window); });
 }
 
 Result<std::optional<std::string>> Reader::check_slices() const {

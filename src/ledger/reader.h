@@ -10,8 +10,10 @@
 #include <utility>
 #include <vector>
 
+#include "availability/intervals.h"
 #include "base/error.h"
 #include "ledger/event.h"
+#include "ledger/incidents.h"
 #include "ledger/ledger.h"
 
 namespace nines::ledger {
@@ -55,6 +57,8 @@ class Reader {
   Result<Total> total(std::int64_t from, std::int64_t to) const;
   // When the first slice begins; nullopt: there is none.
   Result<std::optional<std::int64_t>> measured_since() const;
+  // Those that touch the stretch, and those before it that led to them, in order of their begin.
+  Result<std::vector<Incident>> incidents(const availability::Interval& window) const;
   // nullopt: every coarse slice is the sum of the finer ones, where these are there.
   Result<std::optional<std::string>> check_slices() const;
 

@@ -1,0 +1,392 @@
+#include "cli/report.h"
+
+#include <algorithm>
+#include <array>
+#include <boost/json.hpp>
+#include <cmath>
+#include <map>
+
+#include "availability/budget.h"
+#include "base/version.h"
+#include "cli/terminal.h"
+#include "plane/histogram.h"
+
+namespace nines::cli {
+namespace {
+
+namespace json = boost::json;
+using availability::Availability;
+
+constexpr double kConfidence = 0.90;
+
+// A line of the report: what it is about, what it says, and what that is made of.
+struct Figure {
+  std::string label, value, note;
+};
+
+struct IncidentLine {
+  std::string when, what, cause, evidence, users;
+};
+
+struct Document {
+  std::string title, span, verdict;
+  std::vector<Figure> figures;
+  std::vector<IncidentLine> incidents;
+};
+
+std::string local_text(WallTime t, const ReportFacts& facts) {
+  const WallTime shifted = t + (facts.offset != nullptr ? facts.offset(t) : std::chrono::seconds(0));
+  std::string text = format_rfc3339(shifted);
+  text = text.substr(0, 19);
+  text[10] = ' ';
+  return text;
+}
+
+std::string percent(Availability a) { return availability::format_percent(a) + " %"; }
+
+std::string plural(std::uint64_t n, const std::string& one, const std::string& many) {
+  return with_commas(n) + " " + (n == 1 ? one : many);
+}
+
+std::optional<Availability> of_requests(const ledger::Report& report) {
+  const auto bad = availability::bad_share(report.requests);
+  return bad ? std::optional(Availability::of_unavailability(*bad)) : std::nullopt;
+}
+
+std::optional<Duration> latency_quantile(const ledger::Report& report, double fraction) {
+  plane::LatencyCounts counts{};
+  for (const auto& [bucket, count] : report.sum.latency)
+    if (bucket < counts.size()) counts[bucket] += count;
+  return plane::quantile(counts, fraction);
+}
+
+constexpr std::array<std::pair<const char*, double>, 5> kQuantiles = {
+    {{"p50", 0.5}, {"p90", 0.9}, {"p95", 0.95}, {"p99", 0.99}, {"p99.9", 0.999}}};
+
+Figure time_figure(const ledger::Report& report) {
+  if (!report.contractual || !report.contractual->observed)
+    return {"availability", "unknown", "nothing is known of this time"};
+  const auto& time = *report.contractual;
+  const auto nines = availability::format_nines(*time.observed);
+  std::string note = (nines ? *nines + " nines" : "no outage was seen");
+  if (time.coverage < 1) {
+    note += "; known " + availability::format_percent(Availability::of_unavailability(1 - time.coverage)) +
+            " % of the time: at worst " + percent(time.low) + ", at best " + percent(time.high);
+  }
+  return {"availability", percent(*time.observed), note};
+}
+
+Figure request_figure(const ledger::Report& report) {
+  const auto& counts = report.requests;
+  const auto share = of_requests(report);
+  if (!share) return {"by requests", "–", "there were none that count"};
+  std::string note = plural(counts.bad, "request", "requests") + " of " + with_commas(counts.valid()) + " failed";
+  if (counts.excluded > 0) note += "; " + with_commas(counts.excluded) + " say nothing about the service";
+  if (counts.aborted > 0) note += "; " + plural(counts.aborted, "client", "clients") + " left";
+  return {"by requests", percent(*share), note};
+}
+
+void add_downtime(Document& document, const ledger::Report& report, const ReportFacts& facts) {
+  const availability::ObservedTime time = availability::contractual(report.account);
+  Figure down{"downtime", format_duration(time.down), ""};
+  if (facts.objective) {
+    const Duration allowed = availability::allowed_downtime(*facts.objective, report.asked.length());
+    const double spent = availability::budget_spent(*facts.objective, time.down, report.asked.length());
+    std::array<char, 32> share{};
+    std::snprintf(share.data(), share.size(), "%.1f", std::ceil(spent * 1000) / 10);
+    down.note = std::string(share.data()) + " % of the " + format_duration(allowed) + " that " + facts.objective_text +
+                " allows in " + facts.period;
+  }
+  document.figures.push_back(down);
+  if (time.degraded > 0s)
+    document.figures.push_back({"degraded", format_duration(time.degraded), "some requests failed, others did not"});
+  if (time.unknown > 0s)
+    document.figures.push_back(
+        {"unknown", format_duration(time.unknown), "nobody watched: `nines explain` will say when"});
+  if (const Duration maintenance = report.account.maintenance.total(); maintenance > 0s) {
+    document.figures.push_back({"maintenance", format_duration(maintenance),
+                                report.raw && report.raw->observed
+                                    ? "declared; with it the availability is " + percent(*report.raw->observed)
+                                    : "declared"});
+  }
+}
+
+void add_repairs(Document& document, const ledger::Report& report) {
+  const auto& operation = report.operation;
+  if (operation.failures == 0) {
+    if (operation.up > 0s)
+      document.figures.push_back(
+          {"failures", "0",
+           "MTTF at least " + format_duration(availability::mttf_at_least(operation, 0.95)) + " (95 %)"});
+    return;
+  }
+  const auto figures = availability::repair_figures(operation);
+  const auto interval = availability::mttf_interval(operation, kConfidence);
+  std::string note = "MTTF " + format_duration(figures->mttf) + " (90 %: " + format_duration(interval.low) + " to " +
+                     (interval.high ? format_duration(*interval.high) : "?") + "), MTTR " +
+                     format_duration(figures->mttr) + ", MTBF " + format_duration(figures->mtbf);
+  document.figures.push_back({"failures", with_commas(operation.failures), note});
+}
+
+std::string users_text(const ledger::Incident& incident) {
+  if (!incident.of_service()) return "no user noticed";
+  return incident.failed_requests > 0 ? plural(incident.failed_requests, "request", "requests") + " failed"
+                                      : "no request came";
+}
+
+std::string what_text(const ledger::Incident& incident) {
+  const std::string length =
+      incident.ended ? format_duration(std::max<Duration>(*incident.ended - incident.first_bad, 0s)) : "";
+  const std::string who = incident.of_service() ? std::string(name_of(incident.severity)) : incident.target;
+  return who + (incident.ended ? " for " + length : ", and still is");
+}
+
+Document document_of(const ledger::Report& report, const ReportFacts& facts) {
+  Document document;
+  document.title = facts.service + ", " + facts.period;
+  document.span = local_text(report.window.begin, facts) + " to " + local_text(report.window.end, facts);
+  document.figures.push_back(time_figure(report));
+  document.figures.push_back(request_figure(report));
+  add_downtime(document, report, facts);
+  add_repairs(document, report);
+  std::string latency;
+  for (const auto& [name, fraction] : kQuantiles)
+    if (const auto value = latency_quantile(report, fraction))
+      latency += (latency.empty() ? "" : ", ") + std::string(name) + " " + format_duration(*value);
+  if (!latency.empty()) document.figures.push_back({"latency", latency.substr(0, latency.find(',')), latency});
+  std::map<std::string_view, std::size_t> causes;
+  std::size_t unnoticed = 0;
+  for (const ledger::Incident& incident : report.incidents) {
+    if (!incident.of_service()) {
+      ++unnoticed;
+    } else {
+      ++causes[name_of(incident.cause)];
+    }
+    document.incidents.push_back({local_text(incident.first_bad, facts), what_text(incident),
+                                  std::string(name_of(incident.cause)), incident.evidence, users_text(incident)});
+  }
+  std::string by_cause;
+  for (const auto& [cause, count] : causes)
+    by_cause += (by_cause.empty() ? "" : ", ") + std::string(cause) + " " + std::to_string(count);
+  const std::size_t noticed = report.incidents.size() - unnoticed;
+  document.figures.push_back({"incidents", with_commas(noticed),
+                              (by_cause.empty() ? "" : "by cause: " + by_cause + "; ") + with_commas(unnoticed) +
+                                  " more that no user noticed"});
+  if (!facts.objective) {
+    document.verdict = "no objective is set (`objective: 99.9%`)";
+  } else if (const auto verdict = verdict_of(report, *facts.objective); !verdict) {
+    document.verdict =
+        "nothing is known, so nobody can say whether the objective of " + facts.objective_text + " is met";
+  } else {
+    const bool over = report.window.end >= report.asked.end;
+    document.verdict = "the objective of " + facts.objective_text +
+                       (*verdict == ledger::Verdict::kMissed ? " is missed"
+                        : *verdict == ledger::Verdict::kMet  ? (over ? " is met" : " is met so far")
+                                                             : " is met, as far as is known");
+  }
+  return document;
+}
+
+std::string padded(const std::string& text, std::size_t width) {
+  std::size_t characters = 0;
+  for (const char c : text) characters += (static_cast<unsigned char>(c) & 0xc0) != 0x80 ? 1 : 0;
+  return text + std::string(characters < width ? width - characters : 0, ' ');
+}
+
+std::string text_of(const Document& document) {
+  constexpr std::size_t kLabel = 14, kValue = 12;
+  std::string out = document.title + "\n" + document.span + "\n\n";
+  for (const Figure& figure : document.figures)
+    out += "  " + padded(figure.label, kLabel) + padded(figure.value, kValue) +
+           (figure.note.empty() ? "" : "  " + figure.note) + "\n";
+  if (!document.incidents.empty()) out += "\n";
+  for (const IncidentLine& line : document.incidents)
+    out += "  " + line.when + "  " + padded(line.what, 24) + "  " + padded(line.cause, 8) + "  " + line.evidence +
+           "; " + line.users + "\n";
+  return out + "\n" + document.verdict + "\n";
+}
+
+std::string markdown_of(const Document& document) {
+  const auto cell = [](std::string text) {
+    for (std::size_t at = 0; (at = text.find('|', at)) != std::string::npos; at += 2) text.replace(at, 1, "\\|");
+    return text;
+  };
+  std::string out =
+      "# " + document.title + "\n\n" + document.span + ". **" + document.verdict + ".**\n\n| | | |\n|---|---|---|\n";
+  for (const Figure& figure : document.figures)
+    out += "| " + cell(figure.label) + " | " + cell(figure.value) + " | " + cell(figure.note) + " |\n";
+  if (document.incidents.empty()) return out;
+  out += "\n## Incidents\n\n| when | what | cause | evidence | users |\n|---|---|---|---|---|\n";
+  for (const IncidentLine& line : document.incidents)
+    out += "| " + line.when + " | " + cell(line.what) + " | " + line.cause + " | " + cell(line.evidence) + " | " +
+           line.users + " |\n";
+  return out;
+}
+
+std::string escaped(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    switch (c) {
+      case '&': out += "&amp;"; break;
+      case '<': out += "&lt;"; break;
+      case '>': out += "&gt;"; break;
+      case '"': out += "&quot;"; break;
+      default: out += c;
+    }
+  }
+  return out;
+}
+
+std::string html_of(const Document& document) {
+  std::string out =
+      "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
+      "content=\"width=device-width\">\n<title>" +
+      escaped(document.title) +
+      "</title>\n<style>:root{color-scheme:light dark}body{font:16px/1.5 "
+      "system-ui,sans-serif;max-width:60rem;margin:2rem "
+      "auto;padding:0 1rem}table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.3rem .8rem .3rem "
+      "0;border-bottom:1px solid #8884;vertical-align:top}</style>\n<h1>" +
+      escaped(document.title) + "</h1>\n<p>" + escaped(document.span) + "</p>\n<p><strong>" +
+      escaped(document.verdict) + "</strong></p>\n<table>\n";
+  for (const Figure& figure : document.figures)
+    out += "<tr><th>" + escaped(figure.label) + "<td>" + escaped(figure.value) + "<td>" + escaped(figure.note) + "\n";
+  out += "</table>\n";
+  if (document.incidents.empty()) return out;
+  out += "<h2>Incidents</h2>\n<table>\n<tr><th>When<th>What<th>Cause<th>Evidence<th>Users\n";
+  for (const IncidentLine& line : document.incidents) {
+    out += "<tr><td>" + escaped(line.when) + "<td>" + escaped(line.what) + "<td>" + escaped(line.cause) + "<td>" +
+           escaped(line.evidence) + "<td>" + escaped(line.users) + "\n";
+  }
+  return out + "</table>\n";
+}
+
+// RFC 4180.
+std::string csv_of(const Document& document) {
+  const auto field = [](const std::string& text) {
+    if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+    std::string quoted = "\"";
+    for (const char c : text) quoted += c == '"' ? "\"\"" : std::string(1, c);
+    return quoted + "\"";
+  };
+  std::string out = "what,value,note\r\n";
+  for (const Figure& figure : document.figures)
+    out += field(figure.label) + "," + field(figure.value) + "," + field(figure.note) + "\r\n";
+  for (const IncidentLine& line : document.incidents)
+    out += "incident " + line.when + "," + field(line.what) + "," +
+           field(line.cause + ": " + line.evidence + "; " + line.users) + "\r\n";
+  return out;
+}
+
+double seconds(Duration d) { return static_cast<double>(d.count()) / 1e9; }
+
+json::value fraction(const std::optional<Availability>& a) {
+  return a ? json::value(a->fraction()) : json::value(nullptr);
+}
+
+json::object json_of(const ledger::Incident& incident) {
+  json::array replicas, rows;
+  for (const std::string& name : incident.replicas) replicas.emplace_back(name);
+  for (const std::uint64_t row : incident.rows) rows.emplace_back(row);
+  return {{"id", incident.id},
+          {"target", incident.of_service() ? json::value(nullptr) : json::value(incident.target)},
+          {"severity", name_of(incident.severity)},
+          {"cause", name_of(incident.cause)},
+          {"evidence", incident.evidence},
+          {"last_good", format_rfc3339(incident.last_good)},
+          {"first_bad", format_rfc3339(incident.first_bad)},
+          {"detected", format_rfc3339(incident.detected)},
+          {"ended", incident.ended ? json::value(format_rfc3339(*incident.ended)) : json::value(nullptr)},
+          {"failed_requests", incident.failed_requests},
+          {"replicas", std::move(replicas)},
+          {"rows", std::move(rows)}};
+}
+
+std::string json_text(const ledger::Report& report, const ReportFacts& facts) {
+  const availability::ObservedTime time = availability::contractual(report.account);
+  const auto observed = report.contractual ? report.contractual->observed : std::nullopt;
+  json::object latency;
+  for (const auto& [name, share] : kQuantiles) {
+    const auto value = latency_quantile(report, share);
+    latency[name] = value ? json::value(static_cast<double>(value->count()) / 1e6) : json::value(nullptr);
+  }
+  json::array incidents;
+  for (const ledger::Incident& incident : report.incidents) incidents.push_back(json_of(incident));
+  json::object repairs{{"failures", report.operation.failures}};
+  if (const auto figures = availability::repair_figures(report.operation)) {
+    const auto interval = availability::mttf_interval(report.operation, kConfidence);
+    repairs["mttf_s"] = seconds(figures->mttf);
+    repairs["mttr_s"] = seconds(figures->mttr);
+    repairs["mtbf_s"] = seconds(figures->mtbf);
+    repairs["mttf_interval_s"] =
+        json::array{seconds(interval.low), interval.high ? json::value(seconds(*interval.high)) : json::value(nullptr)};
+  }
+  json::value objective = nullptr;
+  if (facts.objective) {
+    const auto verdict = verdict_of(report, *facts.objective);
+    objective = json::object{
+        {"availability", facts.objective->availability().fraction()},
+        {"allowed_downtime_s", seconds(availability::allowed_downtime(*facts.objective, report.asked.length()))},
+        {"budget_spent", availability::budget_spent(*facts.objective, time.down, report.asked.length())},
+        {"verdict", !verdict                               ? json::value(nullptr)
+                    : *verdict == ledger::Verdict::kMissed ? json::value("missed")
+                    : *verdict == ledger::Verdict::kMet    ? json::value("met")
+                                                           : json::value("met_as_far_as_known")}};
+  }
+  const json::object all{
+      {"service", facts.service},
+      {"period", facts.period},
+      {"from", format_rfc3339(report.window.begin)},
+      {"to", format_rfc3339(report.window.end)},
+      {"covered", json::array{format_rfc3339(report.covered.begin), format_rfc3339(report.covered.end)}},
+      {"availability", fraction(observed)},
+      {"availability_low", report.contractual ? json::value(report.contractual->low.fraction()) : json::value(nullptr)},
+      {"availability_high",
+       report.contractual ? json::value(report.contractual->high.fraction()) : json::value(nullptr)},
+      {"availability_raw", fraction(report.raw ? report.raw->observed : std::nullopt)},
+      {"coverage", report.contractual ? report.contractual->coverage : 0.0},
+      {"nines",
+       observed && observed->unavailability() > 0 ? json::value(availability::nines(*observed)) : json::value(nullptr)},
+      {"availability_by_requests", fraction(of_requests(report))},
+      {"requests",
+       {{"good", report.requests.good},
+        {"bad", report.requests.bad},
+        {"excluded", report.requests.excluded},
+        {"aborted", report.requests.aborted}}},
+      {"seconds",
+       {{"up", seconds(time.up)},
+        {"degraded", seconds(time.degraded)},
+        {"down", seconds(time.down)},
+        {"unknown", seconds(time.unknown)},
+        {"maintenance", seconds(report.account.maintenance.total())}}},
+      {"repairs", std::move(repairs)},
+      {"latency_ms", std::move(latency)},
+      {"objective", std::move(objective)},
+      {"incidents", std::move(incidents)}};
+  return json::serialize(all) + "\n";
+}
+
+}  // namespace
+
+std::optional<ReportFormat> parse_report_format(std::string_view text) {
+  if (text == "text") return ReportFormat::kText;
+  if (text == "json") return ReportFormat::kJson;
+  if (text == "csv") return ReportFormat::kCsv;
+  if (text == "html") return ReportFormat::kHtml;
+  if (text == "md") return ReportFormat::kMarkdown;
+  return std::nullopt;
+}
+
+std::string render(const ledger::Report& report, const ReportFacts& facts, ReportFormat format) {
+  if (format == ReportFormat::kJson) return json_text(report, facts);
+  const Document document = document_of(report, facts);
+  switch (format) {
+    case ReportFormat::kCsv: return csv_of(document);
+    case ReportFormat::kHtml: return html_of(document);
+    case ReportFormat::kMarkdown: return markdown_of(document);
+    case ReportFormat::kText:
+    case ReportFormat::kJson: break;
+  }
+  return text_of(document);
+}
+
+}  // namespace nines::cli

@@ -1,0 +1,26 @@
+// A report for people and programs: the figures of ledger/report.h in words, and the same words in every format. Pure.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "availability/objective.h"
+#include "cli/report_format.h"
+#include "ledger/report.h"
+
+namespace nines::cli {
+
+struct ReportFacts {
+  std::string service;
+  std::string period;  // as it was asked for: "2026-11"
+  std::optional<availability::Objective> objective;
+  std::string objective_text;  // "99.9%"
+  // How far local time is ahead of UTC at a moment.
+  std::chrono::seconds (*offset)(WallTime) = nullptr;
+};
+
+// Ends with a newline.
+std::string render(const ledger::Report& report, const ReportFacts& facts, ReportFormat format);
+
+}  // namespace nines::cli

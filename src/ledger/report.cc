@@ -1,0 +1,77 @@
+#include "ledger/report.h"
+
+#include <algorithm>
+
+namespace nines::ledger {
+namespace {
+
+using availability::Interval;
+
+std::int64_t floor_seconds(WallTime t) {
+  return std::chrono::floor<std::chrono::seconds>(t).time_since_epoch().count();
+}
+std::int64_t ceil_seconds(WallTime t) { return std::chrono::ceil<std::chrono::seconds>(t).time_since_epoch().count(); }
+WallTime at(std::int64_t second) { return WallTime(std::chrono::seconds(second)); }
+Duration seconds(std::uint64_t n) { return std::chrono::seconds(static_cast<std::int64_t>(n)); }
+
+}  // namespace
+
+Report report_of(const Interval& asked, const Interval& window, const Total& total, std::vector<Incident> incidents) {
+  const Slice& sum = total.sum;
+  Report report{
+      .asked = asked,
+      .window = window,
+      .covered = {at(total.from), at(total.to)},
+      .sum = sum,
+      .requests = {.good = sum.good, .bad = sum.bad, .excluded = sum.excluded, .aborted = sum.aborted},
+      .account = {.outside = {.up = seconds(sum.up), .degraded = seconds(sum.degraded), .down = seconds(sum.down)},
+                  .maintenance = {.up = seconds(sum.maintenance_up),
+                                  .degraded = seconds(sum.maintenance_degraded),
+                                  .down = seconds(sum.maintenance_down)}},
+      .contractual = {},
+      .raw = {},
+      .operation = {},
+      .incidents = std::move(incidents)};
+  report.account.outside.unknown = std::max<Duration>(report.covered.length() - report.account.total(), 0s);
+  report.contractual = availability::availability_of(availability::contractual(report.account));
+  report.raw = availability::availability_of(availability::raw(report.account));
+  report.operation = {.up = report.account.outside.up + report.account.outside.degraded,
+                      .down = report.account.outside.down};
+  std::erase_if(report.incidents, [&](const Incident& incident) {
+    return incident.first_bad >= window.end || (incident.ended && *incident.ended < window.begin);
+  });
+  report.operation.failures =
+      static_cast<std::uint64_t>(std::ranges::count_if(report.incidents, [&](const Incident& i) {
+        return i.of_service() && i.severity == Incident::Severity::kDown && window.contains(i.first_bad);
+      }));
+  return report;
+}
+
+Result<Report> report_of(const Reader& reader, const Interval& period, WallTime now) {
+  const auto since = reader.measured_since();
+  if (!since) return failure(since.error());
+  if (!*since)
+    return failure(Code::kNotFound, "nothing was measured yet; the first figures come after ten seconds of `nines up`");
+  // The present ten seconds are not in the record yet.
+  const std::int64_t whole = start_of(Grain::kTenSeconds, floor_seconds(now));
+  const Interval window{std::max(period.begin, at(**since)), std::min(period.end, at(whole))};
+  if (window.empty())
+    return failure(Code::kNotFound, "nothing was measured between " + format_rfc3339(period.begin) + " and " +
+                                        format_rfc3339(period.end) + "; the record begins at " +
+                                        format_rfc3339(at(**since)));
+  auto total = reader.total(floor_seconds(window.begin), ceil_seconds(window.end));
+  if (!total) return failure(std::move(total.error()));
+  auto incidents = reader.incidents(window);
+  if (!incidents) return failure(std::move(incidents.error()));
+  return report_of(period, window, *total, *std::move(incidents));
+}
+
+std::optional<Verdict> verdict_of(const Report& report, const availability::Objective& objective) {
+  const availability::ObservedTime time = availability::contractual(report.account);
+  if (time.known() <= 0s) return std::nullopt;
+  const auto share = [](Duration bad, Duration all) { return availability::ratio(bad, all); };
+  if (!objective.met_by(share(time.down, time.known()))) return Verdict::kMissed;
+  return objective.met_by(share(time.down + time.unknown, time.total())) ? Verdict::kMet : Verdict::kMetSoFar;
+}
+
+}  // namespace nines::ledger
