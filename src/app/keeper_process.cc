@@ -82,7 +82,7 @@ struct Keeper {
     serving.start(hear_bell(recorder));
     Prober prober(loop, *table, service.config);
     serving.start(prober.run());
-    Measurement measurement(loop, *table, prober, recorder);
+    Measurement measurement(loop, *table, prober, recorder, service.paths.ledger_file());
     serving.start(measurement.run());
     const ModelGuard guard(service);
     BackupSchedule backups(loop, service);

@@ -1,5 +1,11 @@
 #include "app/measurement.h"
 
+#include <algorithm>
+
+#include "app/absence.h"
+#include "app/state_file.h"
+#include "ledger/reader.h"
+
 namespace nines::app {
 namespace {
 
@@ -16,13 +22,43 @@ std::uint64_t of(const Counters& counters, plane::Outcome outcome) {
 
 }  // namespace
 
-Measurement::Measurement(net::EpollLoop& loop, plane::Table& table, Prober& prober, Recorder& recorder)
+Measurement::Measurement(net::EpollLoop& loop, plane::Table& table, Prober& prober, Recorder& recorder,
+                         const std::string& ledger_file)
     : loop_(loop),
       table_(table),
       prober_(prober),
       recorder_(recorder),
       meter_(table.metered.load().value_or(plane::Metered{})),
-      counters_(counters_in(table)) {}
+      counters_(counters_in(table)) {
+  if (meter_.memory().slice_s == 0 && table_.header.carried == 0) mind_absence(ledger_file);
+}
+
+void Measurement::mind_absence(const std::string& ledger_file) {
+  const auto reader = ledger::Reader::open(ledger_file);
+  if (!reader) return;  // there is none yet, or the recorder will say what is wrong with it
+  const auto last = reader->latest_sampled();
+  const auto stops = reader->rows({.kind = "service_stopping", .limit = 1, .newest = true});
+  const auto starts = reader->rows({.kind = "service_started", .limit = 2, .newest = true});
+  if (!last || !*last || (*last)->table_id == table_.header.id || !stops || !starts) return;
+  // The present start may be in the record already.
+  std::uint64_t started = 0;
+  for (const ledger::Row& row : *starts)
+    if (row.event.table_id != table_.header.id) started = std::max(started, row.seq);
+  std::optional<ledger::Row> stopping;
+  if (!stops->empty() && stops->front().seq > started) stopping = stops->front();
+  const auto absence = absence_of(**last, stopping, this_boot(), loop_.wall_now());
+  if (!absence) return;
+  if (absence->why != Absence::Why::kStopped) tell({plane::EventKind::kHostDown, 0, 0, absence->text});
+  tell({plane::EventKind::kServiceDown, absence->from - 1, absence->from, absence->text});
+  recorder_.add_down(absence->from, absence->to);
+  meter_.begin_down(absence->from);
+}
+
+void Measurement::tell(const Meter::Told& told) {
+  plane::Event event{.at_ns = loop_.now().since_boot.count(), .kind = told.kind, .a = told.a, .b = told.b};
+  event.set_text(told.text);
+  recorder_.tell(event);
+}
 
 Task<void> Measurement::run() {
   constexpr auto kSecond = Duration(1s);
@@ -51,11 +87,7 @@ void Measurement::look() {
                                   .probe = prober_.last(),
                                   .probes_good = probes.good,
                                   .probes_bad = probes.bad});
-  for (const Meter::Told& told : found.told) {
-    plane::Event event{.at_ns = loop_.now().since_boot.count(), .kind = told.kind, .a = told.a, .b = told.b};
-    event.set_text(told.text);
-    recorder_.tell(event);
-  }
+  for (const Meter::Told& told : found.told) tell(told);
   for (const Meter::Closed& closed : found.closed) hand_over(closed);
   counters_ = now;
   table_.metered.store(meter_.memory());

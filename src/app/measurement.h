@@ -2,6 +2,8 @@
 // meter; what it finds goes to the recorder, and its memory into the table, where a successor goes on.
 #pragma once
 
+#include <string>
+
 #include "app/meter.h"
 #include "app/prober.h"
 #include "app/recorder.h"
@@ -13,12 +15,16 @@ namespace nines::app {
 
 class Measurement {
  public:
-  Measurement(net::EpollLoop& loop, plane::Table& table, Prober& prober, Recorder& recorder);
+  // `ledger_file`: read once, if the table is new: for how long nothing ran.
+  Measurement(net::EpollLoop& loop, plane::Table& table, Prober& prober, Recorder& recorder,
+              const std::string& ledger_file);
 
   // Until cancelled; then hands over what the present slice has, so that a successor only adds to it.
   Task<void> run();
 
  private:
+  void mind_absence(const std::string& ledger_file);
+  void tell(const Meter::Told& told);
   void look();
   void hand_over(const Meter::Closed& closed);
 

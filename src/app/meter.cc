@@ -43,6 +43,11 @@ void Meter::begin(const Look& look) {
   memory_.bad = look.requests.bad;
 }
 
+void Meter::begin_down(std::int64_t from) {
+  memory_.trouble_s = from;
+  memory_.worst = 2;
+}
+
 // Told once: from then on the memory goes by the clock as it is now.
 void Meter::mind_clock(const Look& look, std::int64_t seconds, Findings& findings) {
   const std::int64_t elapsed = look.at.since_boot.count() - memory_.at_ns;

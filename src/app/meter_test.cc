@@ -171,6 +171,15 @@ TEST_CASE("meter: a keeper dies, and the next one goes on") {
   }
 }
 
+TEST_CASE("meter: it was down before it began") {
+  Meter meter{plane::Metered{}};
+  meter.begin_down(kBegin - 100);
+  Play play(meter.memory());
+  play.look({});
+  play.seconds("??xx" + std::string(10, '.'));
+  CHECK(play.events() == std::vector<std::string>{"service_up " + std::to_string(kBegin + 4) + " 4"});
+}
+
 TEST_CASE("meter: a keeper that leaves closes what it has, and its successor adds to it") {
   Play play;
   play.seconds("...xx");

@@ -155,6 +155,7 @@ Result<> Recorder::take() {
     table_.header.log_taken = events.back().number;
   }
   if (auto told = take_told(); !told) return told;
+  if (auto down = take_down(); !down) return down;
   if (auto measured = take_measured(); !measured) return measured;
   if (pruned_ == Instant{} || loop_.now() - pruned_ >= kPruneEvery) {
     const auto pruned = ledger_->prune({}, {boot_id_, loop_.now(), loop_.wall_now()});
@@ -180,6 +181,29 @@ Result<> Recorder::take_told() {
   }
   const std::lock_guard lock(mutex_);
   told_.erase(told_.begin(), told_.begin() + static_cast<std::ptrdiff_t>(std::min(events.size(), told_.size())));
+  return {};
+}
+
+void Recorder::add_down(std::int64_t from, std::int64_t to) {
+  const std::lock_guard lock(mutex_);
+  down_ = {from, to};
+}
+
+Result<> Recorder::take_down() {
+  std::optional<std::pair<std::int64_t, std::int64_t>> down;
+  {
+    const std::lock_guard lock(mutex_);
+    down = down_;
+  }
+  if (!down) return {};
+  const auto added = ledger_->add_down(down->first, down->second, {boot_id_, loop_.now(), loop_.wall_now()});
+  // A keeper before this one has said it already.
+  if (!added && added.error().code() != Code::kLimit) {
+    if (added.error().code() == Code::kInvalid) ledger_.reset();
+    return added;
+  }
+  const std::lock_guard lock(mutex_);
+  down_.reset();
   return {};
 }
 

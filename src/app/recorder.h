@@ -55,7 +55,8 @@ class Recorder {
   void wake();
   // From any thread.
   void add(Measured measured);
-  void tell(plane::Event event);  // what the keeper itself has to tell
+  void tell(plane::Event event);                      // what the keeper itself has to tell
+  void add_down(std::int64_t from, std::int64_t to);  // nothing ran between these Unix seconds; before the first add()
   // From any thread.
   web::LedgerFacts facts() const;
 
@@ -63,6 +64,7 @@ class Recorder {
   Task<void> run();
   Result<> take();
   Result<> take_told();
+  Result<> take_down();
   Result<> take_measured();
   Result<Counters> counters_before();
   Result<> open();
@@ -76,10 +78,11 @@ class Recorder {
   Instant pruned_{};
 
   mutable std::mutex mutex_;
-  web::LedgerFacts facts_;            // guarded by mutex_
-  std::deque<Measured> measured_;     // guarded by mutex_
-  std::deque<plane::Event> told_;     // guarded by mutex_
-  std::uint64_t slices_dropped_ = 0;  // guarded by mutex_
+  web::LedgerFacts facts_;                                     // guarded by mutex_
+  std::deque<Measured> measured_;                              // guarded by mutex_
+  std::optional<std::pair<std::int64_t, std::int64_t>> down_;  // guarded by mutex_
+  std::deque<plane::Event> told_;                              // guarded by mutex_
+  std::uint64_t slices_dropped_ = 0;                           // guarded by mutex_
 
   net::EpollLoop loop_;
   Fd bell_;

@@ -416,7 +416,9 @@ Task<Result<>> Supervisor::answers(const config::Address& at) {
     if (!stream) co_return failure(stream.error());
     co_return Result<>{};
   }
-  const auto answer = co_await http::fetch(loop_, {.to = *address, .target = *path, .timeout = 2s});
+  const auto answer = co_await http::fetch(
+      loop_,
+      {.to = *address, .target = *path, .fields = {{"X-Nines-Probe", plane::probe_key(*table_)}}, .timeout = 2s});
   if (!answer) co_return failure(answer.error());
   if (answer->head.status() >= 500)
     co_return failure(Code::kUnavailable, "it answered " + std::to_string(answer->head.status()));

@@ -139,6 +139,10 @@ Result<Total> Reader::total(std::int64_t from, std::int64_t to) const {
   return open_->at_once([&](const Database& db) { return total_of(db, from, to); });
 }
 
+Result<std::optional<Sampled>> Reader::latest_sampled() const {
+  return open_->at_once([](const Database& db) { return ledger::latest_sampled(db); });
+}
+
 Result<std::optional<std::int64_t>> Reader::measured_since() const {
   return open_->at_once([](const Database& db) { return ledger::measured_since(db); });
 }

@@ -55,6 +55,8 @@ class Reader {
   Result<std::vector<Slice>> slices(Grain grain, std::int64_t from, std::int64_t to) const;
   // Of all in [from, to), from the coarsest slices that fit. REQUIRES from <= to.
   Result<Total> total(std::int64_t from, std::int64_t to) const;
+  // As Ledger::latest_sampled.
+  Result<std::optional<Sampled>> latest_sampled() const;
   // When the first slice begins; nullopt: there is none.
   Result<std::optional<std::int64_t>> measured_since() const;
   // Those that touch the stretch, and those before it that led to them, in order of their begin.

@@ -81,6 +81,7 @@ std::string_view subject_of(const Event& event, std::string_view replica) {
     case EventKind::kReloadWished: return "service";
     case EventKind::kClockStepped:
     case EventKind::kNotMeasured: return "keeper";
+    case EventKind::kHostDown: return "host";
     case EventKind::kDeployBegan:
     case EventKind::kDeployMoved:
     case EventKind::kDeployDone:
@@ -160,6 +161,7 @@ std::string words_of(const Event& event) {
       return std::string("saw the wall clock set ") + (event.a < 0 ? "back" : "forward") + " by " +
              format_duration(Duration(std::abs(event.a)));
     case EventKind::kNotMeasured: return with_reason("saw nothing for " + std::to_string(event.a) + " s", reason);
+    case EventKind::kHostDown: return with_reason("was gone", reason);
     case EventKind::kReaped: return "was reaped";
   }
   return with_reason("event " + std::to_string(static_cast<int>(event.kind)), reason);
@@ -194,6 +196,7 @@ Mood mood_of(const Event& event) {
     case EventKind::kGivenUp:
     case EventKind::kCrashLoop:
     case EventKind::kServiceDown:
+    case EventKind::kHostDown:
     case EventKind::kDeployUndone:
     case EventKind::kFileDamaged:
     case EventKind::kPanicBegan: return Mood::kBad;

@@ -62,6 +62,7 @@ std::string_view name_of(EventKind kind) {
     case EventKind::kServiceUp: return "service_up";
     case EventKind::kClockStepped: return "clock_stepped";
     case EventKind::kNotMeasured: return "not_measured";
+    case EventKind::kHostDown: return "host_down";
     case EventKind::kReaped: return "reaped";
   }
   return "unknown";

@@ -75,6 +75,7 @@ enum class EventKind : std::uint16_t {
   kServiceUp,              // well again; text: how long it was down; a: since when (Unix), b: requests that failed
   kClockStepped,           // the wall clock was set; a: by how many ns
   kNotMeasured,            // a: for so many seconds nothing was seen; text: why, as far as that is known
+  kHostDown,               // all of nines was gone for a while; text: how that is known
   // Between the anchor and the supervisor only, never in the log:
   kReaped = 1000,  // incarnation: start time of the process; a: si_code, b: si_status of waitid(2)
 };
