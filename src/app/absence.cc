@@ -7,7 +7,7 @@ namespace nines::app {
 std::optional<Absence> absence_of(const ledger::Sampled& last, const std::optional<ledger::Row>& stopping,
                                   const std::string& boot_id, WallTime now) {
   const std::int64_t second = std::chrono::floor<std::chrono::seconds>(now).time_since_epoch().count();
-  Absence absence{.from = last.until, .to = second - second % Meter::kSlice, .text = ""};
+  Absence absence{.from = last.until, .to = second, .text = ""};
   const std::string begun = format_rfc3339(WallTime(std::chrono::seconds(last.until)));
   if (stopping) {
     absence.why = Absence::Why::kStopped;

@@ -19,7 +19,7 @@ struct Absence {
     kHost,     // the machine was restarted
   };
   Why why{};
-  std::int64_t from = 0, to = 0;  // Unix seconds, multiples of ten: down
+  std::int64_t from = 0, to = 0;  // Unix seconds: down
   std::string text;
   bool operator==(const Absence&) const = default;
 };

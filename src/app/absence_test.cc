@@ -18,17 +18,17 @@ TEST_CASE("absence: what is said of the time in which nothing ran") {
   };
   const Row rows[] = {
       {"stopped by a person", stopping, "boot-1", kLast + 125,
-       Absence{Absence::Why::kStopped, kLast, kLast + 120, "stopped: nines down (me)"}},
+       Absence{Absence::Why::kStopped, kLast, kLast + 125, "stopped: nines down (me)"}},
       {"stopped, and the machine restarted meanwhile", stopping, "boot-2", kLast + 125,
-       Absence{Absence::Why::kStopped, kLast, kLast + 120, "stopped: nines down (me)"}},
+       Absence{Absence::Why::kStopped, kLast, kLast + 125, "stopped: nines down (me)"}},
       {"killed: of the slice it was in nothing is known", std::nullopt, "boot-1", kLast + 125,
-       Absence{Absence::Why::kKilled, kLast + 10, kLast + 120,
+       Absence{Absence::Why::kKilled, kLast + 10, kLast + 125,
                "all of nines was killed; the last sign of life was at 2027-01-15T08:00:00.000Z"}},
       {"power", std::nullopt, "boot-2", kLast + 125,
-       Absence{Absence::Why::kHost, kLast + 10, kLast + 120,
+       Absence{Absence::Why::kHost, kLast + 10, kLast + 125,
                "the machine was restarted; the last sign of life was at 2027-01-15T08:00:00.000Z"}},
-      {"at once", stopping, "boot-1", kLast + 9, std::nullopt},
-      {"killed, and there again soon", std::nullopt, "boot-1", kLast + 19, std::nullopt},
+      {"at once", stopping, "boot-1", kLast, std::nullopt},
+      {"killed, and there again soon", std::nullopt, "boot-1", kLast + 10, std::nullopt},
       {"the clock was set back", stopping, "boot-1", kLast - 500, std::nullopt},
   };
   for (const Row& row : rows) {

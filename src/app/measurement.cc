@@ -93,6 +93,8 @@ void Measurement::look() {
   table_.metered.store(meter_.memory());
 }
 
-void Measurement::hand_over(const Meter::Closed& closed) { recorder_.add({closed, counters_}); }
+void Measurement::hand_over(const Meter::Closed& closed) {
+  recorder_.add({closed, std::min(closed.start + Meter::kSlice, meter_.memory().until_s), counters_});
+}
 
 }  // namespace nines::app

@@ -236,7 +236,7 @@ Result<> Recorder::take_measured() {
   }
   const auto added = ledger_->add(slices, {.table_id = table_.header.id,
                                            .counters = bytes_of(*before),
-                                           .until = slices.back().start + Meter::kSlice,
+                                           .until = measured.back().until,
                                            .boot_id = boot_id_});
   // Seconds that are in the record already are not told again: these slices are given up, and their counts go to the
   // next.

@@ -37,6 +37,7 @@ std::optional<Counters> counters_of(std::string_view bytes);
 // A slice that is over, and the counters as it ended.
 struct Measured {
   Meter::Closed slice;
+  std::int64_t until = 0;  // Unix seconds: as far as it is judged
   Counters counters;
 };
 // The slice for the ledger: with what was counted since `before`. Pure.

@@ -75,7 +75,7 @@ struct Position {
 struct Sampled {
   std::uint64_t table_id = 0;
   std::string counters;    // at most kCountersMax bytes
-  std::int64_t until = 0;  // Unix seconds: the end of the last slice
+  std::int64_t until = 0;  // Unix seconds: as far as the last slice is judged
   std::string boot_id;
   bool operator==(const Sampled&) const = default;
 };

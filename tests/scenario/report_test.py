@@ -1,0 +1,217 @@
+#!/usr/bin/python3
+"""What nines says of the service's availability, held against what really happened: a server that fails at moments which
+only this test knows."""
+import http.server
+import json
+import os
+import signal
+import socketserver
+import threading
+import time
+import unittest
+
+import harness
+import survival
+
+PROBE = 1  # seconds: health.interval
+
+
+class Backend:
+    """A server whose answers are as the test wishes: `mode` is a status, or "share": every tenth request fails."""
+
+    def __init__(self):
+        backend = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                backend.count += 1
+                status = backend.mode
+                if status == "share":
+                    status = 500 if backend.count % 10 == 0 else 200
+                if self.path == "/health":
+                    status = backend.health
+                self.send_response(status)
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"ok")
+
+            def log_message(self, *_):
+                pass
+
+        class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
+            daemon_threads = True
+            request_queue_size = 128
+        self.mode, self.health, self.count = 200, 200, 0
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self.port = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class Client(threading.Thread):
+    """Some twenty requests a second, each on its own connection; what became of them."""
+
+    def __init__(self, url):
+        super().__init__(daemon=True)
+        self.url, self.good, self.bad, self._ended = url, 0, 0, threading.Event()
+
+    def run(self):
+        while not self._ended.wait(0.05):
+            try:
+                status = harness.http(self.url, "/x")[0]
+            except Exception:
+                status = 599
+            if status < 500:
+                self.good += 1
+            else:
+                self.bad += 1
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self._ended.set()
+        self.join()
+
+
+def front(backend):
+    return (f"service: front\nobjective: 99.9%\nlisten: 127.0.0.1:{harness.free_port()}\nreplicas:\n"
+            f"  endpoints: [\"127.0.0.1:{backend.port}\"]\n  health: {{path: /health, interval: {PROBE}s}}\n")
+
+
+def report(service, *arguments, status=None):
+    done = service.nines("report", "--json", *arguments, status=status)
+    return done.returncode, json.loads(done.stdout)
+
+
+def wait_reported(service, good, deadline=30):
+    """Until all that clients have got is in the record."""
+    def there():
+        done = service.nines("report", "--json")
+        found = json.loads(done.stdout) if done.stdout else None
+        return found if found and found["requests"]["good"] >= good else None
+    return harness.wait_for(there, deadline, f"{good} good requests in the record")
+
+
+class Truth(unittest.TestCase):
+    def test_outages_are_as_long_as_they_were_and_every_request_is_counted(self):
+        with Backend() as backend, harness.Service(front(backend)) as service:
+            service.up()
+            with Client(service.url) as client:
+                time.sleep(3)
+                backend.mode = 500
+                began = time.time()
+                time.sleep(5)
+                # The keeper is killed in the middle, and its successor goes on.
+                harness.kill9(service.status()[1]["keeper"]["pid"])
+                time.sleep(2)
+                backend.mode = 200
+                truth = time.time() - began
+                failed = client.bad
+                time.sleep(12)
+                backend.mode = "share"
+                time.sleep(4)
+                backend.mode = 200
+                time.sleep(12)
+            found = wait_reported(service, client.good)
+            self.assertEqual((found["requests"]["good"], found["requests"]["bad"]), (client.good, client.bad))
+            self.assertEqual(found["requests"]["aborted"], 0)
+            self.assertLessEqual(abs(found["seconds"]["down"] - truth), PROBE + 1, (truth, found["seconds"]))
+            self.assertTrue(3 <= found["seconds"]["degraded"] <= 6, found["seconds"])
+            outages = [i for i in found["incidents"] if i["target"] is None]
+            self.assertEqual([i["severity"] for i in outages], ["down", "degraded"], outages)
+            self.assertEqual([i["cause"] for i in outages], ["upstream", "upstream"])
+            self.assertEqual(outages[0]["failed_requests"], failed)
+            self.assertLessEqual(abs(survival.when(outages[0]["first_bad"]) - began), PROBE + 1)
+            self.assertLessEqual(abs(survival.when(outages[0]["ended"]) - began - truth), PROBE + 1)
+            self.assertEqual(found["repairs"]["failures"], 1)
+            # A month has not enough budget for this? It has: 7 s of 43 min.
+            self.assertEqual(found["objective"]["verdict"] in ("met", "met_as_far_as_known", "missed"), True)
+            self.assertIn("is whole", service.nines("check-ledger", status=0).stdout)
+            for form, sign in (("text", "by requests"), ("md", "|---|"), ("csv", "what,value,note"), ("html", "<!doctype html>")):
+                self.assertIn(sign, service.nines("report", "--format", form).stdout)
+
+    def test_without_traffic_the_probes_tell(self):
+        with Backend() as backend, harness.Service(front(backend)) as service:
+            service.up()
+            time.sleep(3)
+            backend.health = 503
+            began = time.time()
+            time.sleep(6)
+            backend.health = 200
+            truth = time.time() - began
+            time.sleep(13)
+            code, found = report(service)
+            self.assertEqual((found["requests"]["good"], found["requests"]["bad"]), (0, 0))
+            # The gateway asks, too, and lets it in again after two good answers.
+            self.assertLessEqual(abs(found["seconds"]["down"] - truth), 3 * PROBE + 1, (truth, found["seconds"]))
+            self.assertEqual(len([i for i in found["incidents"] if i["target"] is None]), 1)
+            self.assertEqual(code, 1)  # 99.9 % of some twenty seconds
+            self.assertEqual(found["objective"]["verdict"], "missed")
+
+
+class Causes(unittest.TestCase):
+    def test_a_crash_that_no_user_saw_is_no_downtime(self):
+        service = self.enterContext(harness.Service(harness.slow_service(3, extra=harness.REPLAY_SAFE)))
+        service.up()
+        survival.settled(service, 3)
+        with survival.mixed_load(service, rate=100) as load:
+            load.run_for(1)
+            harness.kill9(service.replica("slow-2")["pid"])
+            load.run_for(11)
+        self.assertEqual(load.result["failed"], 0, harness.describe(load.result))
+        found = wait_reported(service, load.result["requests"])
+        self.assertEqual((found["seconds"]["down"], found["requests"]["bad"]), (0, 0))
+        self.assertEqual([(i["target"], i["severity"], i["cause"], i["evidence"]) for i in found["incidents"]],
+                         [("slow-2", "unnoticed", "exit", "slow-2 exited: killed by SIGKILL (9)")])
+
+    def test_while_nothing_ran_it_was_down(self):
+        service = self.enterContext(harness.Service(harness.slow_service(1)))
+        service.up()
+        self.assertIn("nothing was measured", service.nines("report", status=1).stderr)
+
+        def ended(number):
+            """The report, once that many outages are over."""
+            def there():
+                done = service.nines("report", "--json")
+                found = json.loads(done.stdout) if done.stdout else None
+                over = [i for i in found["incidents"] if i["severity"] == "down" and i["ended"]] if found else []
+                return found if len(over) == number else None
+            return harness.wait_for(there, 40, f"{number} outages to be over")
+        time.sleep(2)
+        service.down(status=0)
+        stopped = time.time()
+        time.sleep(8)
+        service.up()
+        started = time.time()
+        found = ended(1)
+        outage = next(i for i in found["incidents"] if i["severity"] == "down")
+        self.assertEqual(outage["cause"], "stopped")
+        self.assertIn("nines down", outage["evidence"])
+        self.assertLessEqual(abs(found["seconds"]["down"] - (started - stopped)), 4, found["seconds"])
+        # All of nines at once. What was in the slice that it died in is unknown.
+        state = service.status()[1]
+        for part in ("anchor", "supervisor", "gateway", "keeper"):
+            os.kill(state[part]["pid"], signal.SIGKILL)
+        time.sleep(22)
+        service.up()
+        found = ended(2)
+        outage = [i for i in found["incidents"] if i["severity"] == "down"][-1]
+        self.assertEqual(outage["cause"], "host", found["incidents"])
+        self.assertIn("all of nines was killed", outage["evidence"])
+        self.assertEqual(found["repairs"]["failures"], 2)
+        self.assertGreater(found["seconds"]["down"], started - stopped + 6)
+        self.assertIn("is whole", service.nines("check-ledger", status=0).stdout)
+
+
+if __name__ == "__main__":
+    survival.main()
