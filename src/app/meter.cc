@@ -41,6 +41,8 @@ void Meter::begin(const Look& look) {
   memory_.at_ns = look.at.since_boot.count();
   memory_.good = look.requests.good;
   memory_.bad = look.requests.bad;
+  if (memory_.trouble_s != 0)
+    memory_.down = static_cast<std::uint32_t>(std::max<std::int64_t>(memory_.until_s - memory_.trouble_s, 0));
 }
 
 void Meter::begin_down(std::int64_t from) {

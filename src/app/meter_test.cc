@@ -178,6 +178,7 @@ TEST_CASE("meter: it was down before it began") {
   play.look({});
   play.seconds("??xx" + std::string(10, '.'));
   CHECK(play.events() == std::vector<std::string>{"service_up " + std::to_string(kBegin + 4) + " 4"});
+  CHECK(play.told.back().text == "down for 102 s since 2027-01-15T07:58:20.000Z");
 }
 
 TEST_CASE("meter: a keeper that leaves closes what it has, and its successor adds to it") {

@@ -17,13 +17,13 @@ constexpr std::size_t kLinesMax = 100'000;
 
 constexpr auto kWeightMax = static_cast<std::uint64_t>(config::bounds::kWeight.max);
 
-constexpr std::array<std::string_view, 25> kCommands = {
-    "run",      "check",  "up",      "down",   "status",  "ps",           "logs",    "start",   "stop",
-    "restart",  "drain",  "undrain", "weight", "upgrade", "backup",       "restore", "gateway", "deploy",
-    "rollback", "export", "reload",  "calc",   "report",  "check-ledger", "help"};
+constexpr std::array<std::string_view, 27> kCommands = {
+    "run",      "check",  "up",      "down",   "status",  "ps",           "logs",    "start",    "stop",
+    "restart",  "drain",  "undrain", "weight", "upgrade", "backup",       "restore", "gateway",  "deploy",
+    "rollback", "export", "reload",  "calc",   "report",  "check-ledger", "explain", "incident", "help"};
 // Of the same program, later: a person who read about them should not be told of a typo.
-constexpr std::array<std::string_view, 10> kPlanned = {"init",    "spof",     "drill",       "explain", "sla",
-                                                       "runbook", "incident", "maintenance", "alert",   "witness"};
+constexpr std::array<std::string_view, 8> kPlanned = {"init",    "spof",        "drill", "sla",
+                                                      "runbook", "maintenance", "alert", "witness"};
 
 std::unexpected<Reply> complain(std::string text) {
   return std::unexpected(Reply{kWrong, "nines: " + std::move(text)});
@@ -57,7 +57,11 @@ struct Parser {
   RestoreOptions restore;
   ReloadOptions reload;
   ReportOptions report;
-  std::optional<std::string> report_from, report_to;
+  ExplainOptions explain;
+  IncidentOptions incident;
+  std::string incident_action, incident_id;
+  PeriodOptions period;
+  std::optional<std::string> period_from, period_to;
   std::string report_format = "text";
   CheckLedgerOptions check_ledger;
   ExportOptions exported;
@@ -132,6 +136,11 @@ Parser::Parser() {
     command->allow_extras();
     return command;
   };
+  const auto add_period = [&](CLI::App* command) {
+    command->add_option("--month", period.month, "Of this month: 2026-11 (the present one)")->type_name("MONTH");
+    command->add_option("--from", period_from, "Since then: 2026-11-01, \"2026-11-23 22:30\", 24h")->type_name("TIME");
+    command->add_option("--to", period_to, "Until then (now)")->type_name("TIME");
+  };
   auto* c = add("run", "Keep a command up, without a file: nines run [OPTIONS] -- COMMAND, with {port} in it");
   c->footer("Everything after -- is the command; {port} in it becomes the port of each replica.");
   c->add_option("--replicas", run.replicas, "How many (1)")->type_name("N");
@@ -185,11 +194,17 @@ Parser::Parser() {
   c->add_flag("--json", exported.json, "As JSON, with the unit's name");
 
   c = add("report", "Say how available the service was, and whether the objective is met (else exit status 1)");
-  c->add_option("--month", report.month, "Of this month: 2026-11 (the present one)")->type_name("MONTH");
-  c->add_option("--from", report_from, "Since then: 2026-11-01, \"2026-11-23 22:30\", 24h")->type_name("TIME");
-  c->add_option("--to", report_to, "Until then (now)")->type_name("TIME");
+  add_period(c);
   c->add_option("--format", report_format, "text, json, csv, html or md")->type_name("FORMAT");
   c->add_flag("--json", report.json, "As JSON");
+  c = add("explain", "Say where every second went that is missing from the availability, and how that is known");
+  add_period(c);
+  c->add_flag("--json", explain.json, "As JSON");
+  c = add("incident", "List what happened, or show one with its evidence: nines incident list|show ID");
+  c->add_option("ACTION", incident_action, "list (if none is named) or show")->type_name("");
+  c->add_option("ID", incident_id, "show: which")->type_name("");
+  add_period(c);
+  c->add_flag("--json", incident.json, "As JSON");
   c = add("check-ledger", "Verify the record: its chain of hashes, and the sums of what was measured");
   c->add_flag("--json", check_ledger.json, "As JSON");
   add_calc(*add("calc", "Reckon with availability: targets, repairs, redundancy, cost; asks no service"), calc);
@@ -283,22 +298,44 @@ std::expected<Command, Reply> export_of(ExportOptions exported) {
   return exported;
 }
 
-std::expected<Command, Reply> report_of(Parser& parser) {
-  ReportOptions report = std::move(parser.report);
-  const auto format = parse_report_format(parser.report_format);
-  if (!format)
-    return complain("--format: " + in_quotes(parser.report_format) + " is none of text, json, csv, html, md");
-  report.format = *format;
-  if (report.month && (parser.report_from || parser.report_to)) return complain("name a month, or --from and --to");
-  if (parser.report_to && !parser.report_from) return complain("--to needs a --from");
+std::expected<PeriodOptions, Reply> period_in(Parser& parser) {
+  PeriodOptions period = std::move(parser.period);
+  if (period.month && (parser.period_from || parser.period_to)) return complain("name a month, or --from and --to");
+  if (parser.period_to && !parser.period_from) return complain("--to needs a --from");
   for (const auto& [option, text, moment] :
-       {std::tuple{"--from", &parser.report_from, &report.from}, {"--to", &parser.report_to, &report.to}}) {
+       {std::tuple{"--from", &parser.period_from, &period.from}, {"--to", &parser.period_to, &period.to}}) {
     if (!*text) continue;
     const auto parsed = parse_moment(**text);
     if (!parsed) return complain(std::string(option) + ": " + parsed.error().text());
     *moment = *parsed;
   }
-  return report;
+  return period;
+}
+
+std::expected<Command, Reply> about_period(const std::string& name, Parser& parser) {
+  auto period = period_in(parser);
+  if (!period) return std::unexpected(std::move(period.error()));
+  if (name == "explain") {
+    parser.explain.period = std::move(*period);
+    return parser.explain;
+  }
+  if (name == "incident") {
+    parser.incident.period = std::move(*period);
+    const std::string& action = parser.incident_action;
+    if (action != "" && action != "list" && action != "show")
+      return complain("`nines incident` does not take " + in_quotes(action) + "; it is list or show");
+    if (action != "show") return parser.incident;
+    parser.incident.id = parse_unsigned(parser.incident_id);
+    if (!parser.incident.id)
+      return complain("name the incident: nines incident show ID; `nines incident list` shows them");
+    return parser.incident;
+  }
+  const auto format = parse_report_format(parser.report_format);
+  if (!format)
+    return complain("--format: " + in_quotes(parser.report_format) + " is none of text, json, csv, html, md");
+  parser.report.period = std::move(*period);
+  parser.report.format = *format;
+  return parser.report;
 }
 
 std::expected<Command, Reply> logs_of(Parser& parser) {
@@ -339,7 +376,7 @@ std::expected<Command, Reply> command_of(const std::string& name, Parser& parser
     return complain("`nines run` needs a command after --, such as: nines run -- my-server --port {port}");
   }
   if (name == "logs") return logs_of(parser);
-  if (name == "report") return report_of(parser);
+  if (name == "report" || name == "explain" || name == "incident") return about_period(name, parser);
   if (name == "check-ledger") return parser.check_ledger;
   if (name == "down" || name == "upgrade" || name == "reload") {
     std::optional<Duration> timeout;

@@ -73,11 +73,25 @@ struct ReloadOptions {
   bool only_ask = false;  // say what would change
   bool json = false;
 };
-// What was measured.
-struct ReportOptions {
+// A month, or between two moments.
+struct PeriodOptions {
   std::optional<std::string> month;  // "2026-11"; nullopt: the present one, if there is no `from`
   std::optional<Moment> from, to;    // without `to`: until now
+};
+// What was measured.
+struct ReportOptions {
+  PeriodOptions period;
   ReportFormat format = ReportFormat::kText;
+  bool json = false;
+};
+// Where the missing seconds went.
+struct ExplainOptions {
+  PeriodOptions period;
+  bool json = false;
+};
+struct IncidentOptions {
+  PeriodOptions period;
+  std::optional<std::uint64_t> id;  // nullopt: list them
   bool json = false;
 };
 // Whether the record is whole.
@@ -123,10 +137,10 @@ struct RollbackOptions {
   bool json = false;
 };
 
-using Command =
-    std::variant<CheckOptions, UpOptions, RunOptions, DownOptions, StatusOptions, PsOptions, LogsOptions,
-                 ReplicaOptions, UpgradeOptions, ReloadOptions, ReportOptions, CheckLedgerOptions, GatewayOptions,
-                 BackupOptions, RestoreOptions, DeployOptions, RollbackOptions, ExportOptions, CalcOptions>;
+using Command = std::variant<CheckOptions, UpOptions, RunOptions, DownOptions, StatusOptions, PsOptions, LogsOptions,
+                             ReplicaOptions, UpgradeOptions, ReloadOptions, ReportOptions, ExplainOptions,
+                             IncidentOptions, CheckLedgerOptions, GatewayOptions, BackupOptions, RestoreOptions,
+                             DeployOptions, RollbackOptions, ExportOptions, CalcOptions>;
 
 struct Invocation {
   GlobalOptions global;

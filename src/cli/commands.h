@@ -18,6 +18,8 @@ int perform(const GlobalOptions& global, const BackupOptions& options);
 int perform(const GlobalOptions& global, const RestoreOptions& options);
 int perform(const GlobalOptions& global, const UpgradeOptions& options);
 int perform(const GlobalOptions& global, const ReportOptions& options);
+int perform(const GlobalOptions& global, const ExplainOptions& options);
+int perform(const GlobalOptions& global, const IncidentOptions& options);
 int perform(const GlobalOptions& global, const CheckLedgerOptions& options);
 int perform(const GlobalOptions& global, const ReloadOptions& options);
 int perform(const GlobalOptions& global, const GatewayOptions& options);

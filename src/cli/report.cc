@@ -7,7 +7,7 @@
 #include <map>
 
 #include "availability/budget.h"
-#include "base/version.h"
+#include "cli/period.h"
 #include "cli/terminal.h"
 #include "plane/histogram.h"
 
@@ -33,14 +33,6 @@ struct Document {
   std::vector<Figure> figures;
   std::vector<IncidentLine> incidents;
 };
-
-std::string local_text(WallTime t, const ReportFacts& facts) {
-  const WallTime shifted = t + (facts.offset != nullptr ? facts.offset(t) : std::chrono::seconds(0));
-  std::string text = format_rfc3339(shifted);
-  text = text.substr(0, 19);
-  text[10] = ' ';
-  return text;
-}
 
 std::string percent(Availability a) { return availability::format_percent(a) + " %"; }
 
@@ -144,7 +136,7 @@ std::string what_text(const ledger::Incident& incident) {
 Document document_of(const ledger::Report& report, const ReportFacts& facts) {
   Document document;
   document.title = facts.service + ", " + facts.period;
-  document.span = local_text(report.window.begin, facts) + " to " + local_text(report.window.end, facts);
+  document.span = local_text(report.window.begin) + " to " + local_text(report.window.end);
   document.figures.push_back(time_figure(report));
   document.figures.push_back(request_figure(report));
   add_downtime(document, report, facts);
@@ -162,7 +154,7 @@ Document document_of(const ledger::Report& report, const ReportFacts& facts) {
     } else {
       ++causes[name_of(incident.cause)];
     }
-    document.incidents.push_back({local_text(incident.first_bad, facts), what_text(incident),
+    document.incidents.push_back({local_text(incident.first_bad), what_text(incident),
                                   std::string(name_of(incident.cause)), incident.evidence, users_text(incident)});
   }
   std::string by_cause;
@@ -283,7 +275,7 @@ json::value fraction(const std::optional<Availability>& a) {
   return a ? json::value(a->fraction()) : json::value(nullptr);
 }
 
-json::object json_of(const ledger::Incident& incident) {
+json::object object_of(const ledger::Incident& incident) {
   json::array replicas, rows;
   for (const std::string& name : incident.replicas) replicas.emplace_back(name);
   for (const std::uint64_t row : incident.rows) rows.emplace_back(row);
@@ -310,7 +302,7 @@ std::string json_text(const ledger::Report& report, const ReportFacts& facts) {
     latency[name] = value ? json::value(static_cast<double>(value->count()) / 1e6) : json::value(nullptr);
   }
   json::array incidents;
-  for (const ledger::Incident& incident : report.incidents) incidents.push_back(json_of(incident));
+  for (const ledger::Incident& incident : report.incidents) incidents.push_back(object_of(incident));
   json::object repairs{{"failures", report.operation.failures}};
   if (const auto figures = availability::repair_figures(report.operation)) {
     const auto interval = availability::mttf_interval(report.operation, kConfidence);
@@ -366,6 +358,13 @@ std::string json_text(const ledger::Report& report, const ReportFacts& facts) {
 }
 
 }  // namespace
+
+std::string json_of(const ledger::Incident& incident) { return json::serialize(object_of(incident)); }
+
+std::string describe(const ledger::Incident& incident) {
+  return what_text(incident) + ", " + std::string(name_of(incident.cause)) + ": " + incident.evidence + "; " +
+         users_text(incident);
+}
 
 std::optional<ReportFormat> parse_report_format(std::string_view text) {
   if (text == "text") return ReportFormat::kText;

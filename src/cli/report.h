@@ -16,11 +16,13 @@ struct ReportFacts {
   std::string period;  // as it was asked for: "2026-11"
   std::optional<availability::Objective> objective;
   std::string objective_text;  // "99.9%"
-  // How far local time is ahead of UTC at a moment.
-  std::chrono::seconds (*offset)(WallTime) = nullptr;
 };
 
-// Ends with a newline.
+// One incident, as JSON without a newline, and in a line.
+std::string json_of(const ledger::Incident& incident);
+std::string describe(const ledger::Incident& incident);
+
+// Ends with a newline. Times are local.
 std::string render(const ledger::Report& report, const ReportFacts& facts, ReportFormat format);
 
 }  // namespace nines::cli

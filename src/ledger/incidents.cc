@@ -108,7 +108,7 @@ void Incidents::add(const Row& row) {
       remember(row, Cause::kDeploy, "release " + std::to_string(event.a) + " was rolled back: " + event.text);
     return;
   }
-  if (kind == "service_stopping") return remember(row, Cause::kStopped, words_of(row));
+  if (kind == "service_stopping") return remember(row, Cause::kStopped, "ended by " + event.text);
   if (kind == "host_down") return remember(row, Cause::kHost, event.text);
 }
 

@@ -240,25 +240,32 @@ Result<std::optional<std::string>> check_slices(const Database& db) {
 }
 
 Result<std::uint64_t> prune_slices(const Database& db, std::int64_t now, std::uint64_t limit) {
+  const auto oldest = [&db](Grain grain) -> Result<std::optional<std::int64_t>> {
+    auto statement = db.prepare("SELECT min(start) FROM slices WHERE grain = ?1");
+    if (!statement) return failure(std::move(statement.error()));
+    auto row = statement->bind(seconds_of(grain)).step();
+    if (!row) return failure(std::move(row.error()));
+    return *row && !statement->is_null(0) ? std::optional(statement->integer(0)) : std::nullopt;
+  };
   std::uint64_t rows = 0;
+  std::int64_t finer = INT64_MAX;  // where those of the grain before begin: what they are parts of stays
   for (std::size_t i = 0; i + 1 < kGrains.size(); ++i) {
     const auto kept = kept_for(kGrains[i]);
-    if (!kept) continue;
-    auto oldest = db.prepare("SELECT min(start) FROM slices WHERE grain = ?1");
-    if (!oldest) return failure(std::move(oldest.error()));
-    auto first = oldest->bind(seconds_of(kGrains[i])).step();
-    if (!first) return failure(std::move(first.error()));
-    if (!*first || oldest->is_null(0)) continue;
-    const std::int64_t most = oldest->integer(0) + static_cast<std::int64_t>(limit) * seconds_of(kGrains[i]);
-    oldest->reset();
-    // Whole slices of the next grain only: where some parts are there, all of them are.
+    const auto first = oldest(kGrains[i]);
+    if (!first) return failure(first.error());
+    if (!kept || !*first) continue;
+    const std::int64_t most = **first + static_cast<std::int64_t>(limit) * seconds_of(kGrains[i]);
     const std::int64_t too_old = now - std::chrono::duration_cast<std::chrono::seconds>(*kept).count();
-    const std::int64_t before = start_of(kGrains[i + 1], std::min(most, too_old));
+    // Whole slices of the next grain only: where some parts are there, all of them are.
+    const std::int64_t before = start_of(kGrains[i + 1], std::min({most, too_old, finer}));
     auto statement = db.prepare("DELETE FROM slices WHERE grain = ?1 AND start < ?2");
     if (!statement) return failure(std::move(statement.error()));
     if (auto done = statement->bind(seconds_of(kGrains[i]), before).run(); !done)
       return failure(std::move(done.error()));
     rows += static_cast<std::uint64_t>(db.changes());
+    const auto left = oldest(kGrains[i]);
+    if (!left) return failure(left.error());
+    if (*left) finer = std::min(finer, **left);
   }
   return rows;
 }

@@ -1,0 +1,189 @@
+// nines explain and nines incident: where the missing seconds went, and what the record has to say about them.
+#include <boost/json.hpp>
+#include <cstdio>
+
+#include "cli/commands.h"
+#include "cli/period.h"
+#include "cli/report.h"
+#include "cli/target.h"
+#include "cli/terminal.h"
+#include "ledger/explain.h"
+#include "ledger/report.h"
+#include "net/epoll_loop.h"
+
+namespace nines::cli {
+namespace {
+
+namespace json = boost::json;
+using ledger::Incident;
+
+std::int64_t unix_seconds(WallTime t) { return std::chrono::floor<std::chrono::seconds>(t).time_since_epoch().count(); }
+WallTime at(std::int64_t second) { return WallTime(std::chrono::seconds(second)); }
+
+struct Evidence {
+  ledger::Report report;
+  std::vector<ledger::Missing> missing;
+  std::vector<ledger::Row> gaps;  // what the keeper said about time that it did not see
+};
+
+Result<Evidence> evidence_of(const ledger::Reader& reader, const availability::Interval& period, WallTime now) {
+  auto report = ledger::report_of(reader, period, now);
+  if (!report) return failure(std::move(report.error()));
+  const std::int64_t from = unix_seconds(report->covered.begin), to = unix_seconds(report->covered.end);
+  auto pieces = ledger::pieces_of(reader, from, to);
+  if (!pieces) return failure(std::move(pieces.error()));
+  Evidence evidence{std::move(*report), ledger::missing_in(*pieces, from, to), {}};
+  for (const char* const kind : {"not_measured", "clock_stepped", "host_down"}) {
+    auto rows = reader.rows({.kind = kind, .limit = ledger::kRowsMax, .newest = true});
+    if (!rows) return failure(std::move(rows.error()));
+    for (ledger::Row& row : *rows)
+      if (row.event.when.wall >= period.begin) evidence.gaps.push_back(std::move(row));
+  }
+  return evidence;
+}
+
+std::string seconds_text(const ledger::Missing& missing) {
+  std::string text;
+  const auto add = [&text](std::uint64_t seconds, const char* what) {
+    if (seconds > 0)
+      text += (text.empty() ? "" : ", ") + std::string(what) + " " +
+              format_duration(std::chrono::seconds(static_cast<std::int64_t>(seconds)));
+  };
+  add(missing.down, "down");
+  add(missing.degraded, "degraded");
+  add(missing.unknown, "unknown");
+  add(missing.maintenance, "maintenance");
+  return text;
+}
+
+bool touches(const Incident& incident, const ledger::Missing& missing) {
+  return incident.of_service() && unix_seconds(incident.first_bad) < missing.to &&
+         (!incident.ended || unix_seconds(*incident.ended) > missing.from);
+}
+
+// Why these seconds are missing, one reason a line.
+std::vector<std::string> reasons_of(const ledger::Missing& missing, const Evidence& evidence) {
+  std::vector<std::string> reasons;
+  if (missing.down + missing.degraded > 0) {
+    for (const Incident& incident : evidence.report.incidents)
+      if (touches(incident, missing))
+        reasons.push_back("incident " + std::to_string(incident.id) + ", " + std::string(name_of(incident.cause)) +
+                          ": " + incident.evidence);
+  }
+  if (missing.unknown == 0) return reasons;
+  const std::size_t before = reasons.size();
+  for (const ledger::Row& row : evidence.gaps) {
+    // It is said when it is over.
+    const std::int64_t said = unix_seconds(row.event.when.wall);
+    if (said >= missing.from && said <= missing.to + 10)
+      reasons.push_back("row " + std::to_string(row.seq) + ", " + row.event.kind +
+                        (row.event.text.empty() ? "" : ": " + row.event.text));
+  }
+  if (reasons.size() == before)
+    reasons.emplace_back("nothing was recorded: nobody measured, or it was too young to be judged");
+  return reasons;
+}
+
+json::object object_of(const ledger::Missing& missing, const Evidence& evidence) {
+  json::array reasons;
+  for (const std::string& reason : reasons_of(missing, evidence)) reasons.emplace_back(reason);
+  return {{"from", format_rfc3339(at(missing.from))},
+          {"to", format_rfc3339(at(missing.to))},
+          {"down_s", missing.down},
+          {"degraded_s", missing.degraded},
+          {"unknown_s", missing.unknown},
+          {"maintenance_s", missing.maintenance},
+          {"bad_requests", missing.bad},
+          {"evidence", std::move(reasons)}};
+}
+
+int explain(const Evidence& evidence, const std::string& period, bool as_json) {
+  const availability::ObservedTime& time = evidence.report.account.outside;
+  if (as_json) {
+    json::array all;
+    for (const ledger::Missing& missing : evidence.missing) all.push_back(object_of(missing, evidence));
+    return say({kDone, json::serialize(json::object{{"period", period},
+                                                    {"from", format_rfc3339(evidence.report.covered.begin)},
+                                                    {"to", format_rfc3339(evidence.report.covered.end)},
+                                                    {"missing", std::move(all)}})});
+  }
+  if (evidence.missing.empty()) return say({kDone, "nothing is missing in " + period});
+  for (const ledger::Missing& missing : evidence.missing) {
+    std::printf("%s to %s  %s\n", local_text(at(missing.from)).c_str(), local_text(at(missing.to)).c_str(),
+                seconds_text(missing).c_str());
+    for (const std::string& reason : reasons_of(missing, evidence)) std::printf("    %s\n", reason.c_str());
+  }
+  std::printf("\nin all: down %s, degraded %s, unknown %s, of %s\n", format_duration(time.down).c_str(),
+              format_duration(time.degraded).c_str(), format_duration(time.unknown).c_str(),
+              format_duration(evidence.report.covered.length()).c_str());
+  return kDone;
+}
+
+int show(const ledger::Reader& reader, const Incident& incident, bool as_json) {
+  if (as_json) return say({kDone, json_of(incident)});
+  std::printf("incident %llu: %s\n", static_cast<unsigned long long>(incident.id), describe(incident).c_str());
+  std::printf("  began     after %s, at %s at the latest\n", local_text(incident.last_good).c_str(),
+              local_text(incident.first_bad).c_str());
+  std::printf("  recorded  %s\n", local_text(incident.detected).c_str());
+  std::printf("  ended     %s\n", incident.ended ? local_text(*incident.ended).c_str() : "it goes on");
+  std::printf("  cause     %s: %s\n", std::string(name_of(incident.cause)).c_str(), incident.evidence.c_str());
+  for (const std::uint64_t seq : incident.rows) {
+    const auto rows = reader.rows({.after_seq = seq - 1, .limit = 1});
+    if (!rows || rows->empty() || rows->front().seq != seq) continue;
+    const ledger::Event& event = rows->front().event;
+    std::printf("  row %-6llu %s  %s %s%s%s\n", static_cast<unsigned long long>(seq),
+                local_text(event.when.wall).c_str(), event.target.c_str(), event.kind.c_str(),
+                event.text.empty() ? "" : ": ", event.text.c_str());
+  }
+  return kDone;
+}
+
+}  // namespace
+
+int perform(const GlobalOptions& global, const ExplainOptions& options) {
+  const auto paths = find_service(global, /*dead_too=*/true);
+  if (!paths) return say(paths.error());
+  const WallTime now = net::wall_time();
+  const auto period = period_of(options.period, now);
+  if (!period) return say(period.error());
+  const auto reader = ledger::Reader::open(paths->ledger_file());
+  if (!reader) return say({kNo, "nines: " + reader.error().text()});
+  const auto evidence = evidence_of(*reader, period->interval, now);
+  if (!evidence) return say({kNo, "nines: " + evidence.error().text()});
+  return explain(*evidence, period->text, options.json);
+}
+
+int perform(const GlobalOptions& global, const IncidentOptions& options) {
+  const auto paths = find_service(global, /*dead_too=*/true);
+  if (!paths) return say(paths.error());
+  const WallTime now = net::wall_time();
+  const auto period = period_of(options.period, now);
+  if (!period) return say(period.error());
+  const auto reader = ledger::Reader::open(paths->ledger_file());
+  if (!reader) return say({kNo, "nines: " + reader.error().text()});
+  const availability::Interval all{WallTime{}, now};
+  const auto incidents = reader->incidents(options.id ? all : period->interval);
+  if (!incidents) return say({kNo, "nines: " + incidents.error().text()});
+  if (options.id) {
+    for (const Incident& incident : *incidents)
+      if (incident.id == *options.id) return show(*reader, incident, options.json);
+    return say(refuse(kNo, "there is no incident " + std::to_string(*options.id) +
+                               "; `nines incident list` shows those of this month")
+                   .error());
+  }
+  json::array as_json;
+  for (const Incident& incident : *incidents) {
+    if (incident.first_bad >= period->interval.end || (incident.ended && *incident.ended < period->interval.begin))
+      continue;
+    if (options.json) {
+      as_json.push_back(json::parse(json_of(incident)));
+      continue;
+    }
+    std::printf("%6llu  %s  %s\n", static_cast<unsigned long long>(incident.id), local_text(incident.first_bad).c_str(),
+                describe(incident).c_str());
+  }
+  if (options.json) return say({kDone, json::serialize(as_json)});
+  return kDone;
+}
+
+}  // namespace nines::cli
