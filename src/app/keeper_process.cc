@@ -1,6 +1,6 @@
 // The keeper as a process: what a service needs around it and no request waits for. It drains the replicas' output from
-// their FIFOs into rotated log files, measures and records what happened, shows the dashboard, takes backups on time, and guards
-// model files.
+// their FIFOs into rotated log files, measures and records what happened, shows the dashboard, takes backups on time,
+// and guards model files.
 //
 // A replica is never blocked by it for longer than the FIFO holds, and loses nothing when it dies: what was written
 // meanwhile waits in the FIFO, what was read from there in the spool (log_spool.h), what happened in the log of the
