@@ -284,19 +284,31 @@ std::string who_asks(const std::string& body) {
   return who.empty() ? "the control socket" : who;
 }
 
+// Only time that is to come, but for the moment the request took, and no more than a month of it.
+bool may_be_maintenance(std::int64_t from, std::int64_t to) {
+  constexpr std::int64_t kMoment = 60, kMost = 31 * 86'400;
+  const std::int64_t now = std::chrono::floor<std::chrono::seconds>(net::wall_time()).time_since_epoch().count();
+  return from >= now - kMoment && from < to && to - from <= kMost;
+}
+
 // What commands do on their own, and the record should know.
 http::Response note_event(Supervisor& supervisor, const std::string& body) {
   const json::object object = object_of(body);
   const std::string kind = text_in(object, "kind");
-  for (const plane::EventKind known :
-       {plane::EventKind::kBackupTaken, plane::EventKind::kBackupFailed, plane::EventKind::kRestored}) {
+  using Kind = plane::EventKind;
+  for (const Kind known :
+       {Kind::kBackupTaken, Kind::kBackupFailed, Kind::kRestored, Kind::kMaintenancePlanned, Kind::kMaintenanceEnded}) {
     if (plane::name_of(known) != kind) continue;
+    if (known == Kind::kMaintenancePlanned && !may_be_maintenance(number_in(object, "a"), number_in(object, "b")))
+      return http::error_response(400, "maintenance is declared before it begins, and for 31 days at most", "no_time");
     plane::Event event{.kind = known, .a = number_in(object, "a"), .b = number_in(object, "b")};
     event.set_text(text_in(object, "text"));
     supervisor.note(event);
     return json_response(json::object(), 202);
   }
-  return http::error_response(400, "kind must be backup_taken, backup_failed or restored", "no_such_kind");
+  return http::error_response(
+      400, "kind must be backup_taken, backup_failed, restored, maintenance_planned or maintenance_ended",
+      "no_such_kind");
 }
 
 http::Response upgrade(Supervisor& supervisor, const std::string& body) {

@@ -78,6 +78,8 @@ Task<void> Measurement::run() {
 void Measurement::look() {
   const Counters now = counters_in(table_);
   const Prober::Counts probes = prober_.take_counts();
+  // The second that has just passed.
+  const std::int64_t second = std::chrono::floor<std::chrono::seconds>(loop_.wall_now()).time_since_epoch().count() - 1;
   const auto found = meter_.look({.at = loop_.now(),
                                   .wall = loop_.wall_now(),
                                   .requests = {.good = of(now, plane::Outcome::kGood),
@@ -86,7 +88,8 @@ void Measurement::look() {
                                                .aborted = of(now, plane::Outcome::kAborted)},
                                   .probe = prober_.last(),
                                   .probes_good = probes.good,
-                                  .probes_bad = probes.bad});
+                                  .probes_bad = probes.bad,
+                                  .maintenance = recorder_.in_maintenance(second)});
   for (const Meter::Told& told : found.told) tell(told);
   for (const Meter::Closed& closed : found.closed) hand_over(closed);
   counters_ = now;

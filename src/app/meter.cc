@@ -88,7 +88,9 @@ Meter::Findings Meter::look(const Look& look) {
   for (std::int64_t second = now - judged; second < now; ++second) {
     if (slice_of(second) != memory_.slice_s) findings.closed.push_back(take_slice(slice_of(second)));
     if (const auto index = index_of(state)) ++memory_.seconds[*index + (look.maintenance ? 3 : 0)];
-    mind_state(state, second, std::exchange(bad, 0), findings);
+    // What begins in declared maintenance is no trouble; what began before goes on.
+    const std::uint64_t failed = std::exchange(bad, 0);
+    if (!look.maintenance || memory_.trouble_s != 0) mind_state(state, second, failed, findings);
   }
   memory_.until_s = now;
   memory_.at_ns = look.at.since_boot.count();

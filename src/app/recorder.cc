@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include "app/state_file.h"
+#include "ledger/reader.h"
 #include "net/timeout.h"
 #include "plane/event_text.h"
 
@@ -85,14 +86,14 @@ Recorder::~Recorder() {
 
 void Recorder::wake() { net::Doorbell::ring(bell_.get()); }
 
-void Recorder::add(Measured measured) {
+void Recorder::add(const Measured& measured) {
   {
     const std::lock_guard lock(mutex_);
     if (measured_.size() >= kWaitingMax) {  // the oldest becomes unknown; what was counted in it goes to the next
       measured_.pop_front();
       ++slices_dropped_;
     }
-    measured_.push_back(std::move(measured));
+    measured_.push_back(measured);
   }
   wake();
 }
@@ -104,6 +105,11 @@ void Recorder::tell(plane::Event event) {
     told_.push_back(event);
   }
   wake();
+}
+
+bool Recorder::in_maintenance(std::int64_t second) const {
+  const std::lock_guard lock(mutex_);
+  return maintenance_.covers(second);
 }
 
 web::LedgerFacts Recorder::facts() const {
@@ -133,6 +139,11 @@ Result<> Recorder::open() {
   auto opened = ledger::Ledger::open_or_set_aside(file_, now);
   if (!opened) return failure(std::move(opened.error()));
   ledger_.emplace(std::move(*opened));
+  // What a keeper before this one has heard of.
+  const auto reader = ledger::Reader::open(file_);
+  auto declared = reader ? reader->maintenance() : failure(reader.error());
+  const std::lock_guard lock(mutex_);
+  if (declared) maintenance_ = std::move(*declared);
   return {};
 }
 
@@ -150,6 +161,10 @@ Result<> Recorder::take() {
     if (const auto appended = ledger_->append(events); !appended) {
       if (appended.error().code() == Code::kInvalid) ledger_.reset();
       return failure(appended.error());
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      for (const ledger::Event& event : events) maintenance_.add(event);
     }
     table_.header.log_lost += *position == 0 ? 0 : read.lost;
     table_.header.log_taken = events.back().number;

@@ -19,6 +19,7 @@
 #include "app/meter.h"
 #include "app/paths.h"
 #include "ledger/ledger.h"
+#include "ledger/maintenance.h"
 #include "net/epoll_loop.h"
 #include "plane/plane.h"
 #include "web/view.h"
@@ -55,9 +56,11 @@ class Recorder {
   // From any thread: the log has grown.
   void wake();
   // From any thread.
-  void add(Measured measured);
+  void add(const Measured& measured);
   void tell(plane::Event event);                      // what the keeper itself has to tell
   void add_down(std::int64_t from, std::int64_t to);  // nothing ran between these Unix seconds; before the first add()
+  // Whether this second (Unix) lies in declared maintenance. From any thread.
+  bool in_maintenance(std::int64_t second) const;
   // From any thread.
   web::LedgerFacts facts() const;
 
@@ -79,6 +82,7 @@ class Recorder {
   Instant pruned_{};
 
   mutable std::mutex mutex_;
+  ledger::Maintenance maintenance_;                            // guarded by mutex_
   web::LedgerFacts facts_;                                     // guarded by mutex_
   std::deque<Measured> measured_;                              // guarded by mutex_
   std::optional<std::pair<std::int64_t, std::int64_t>> down_;  // guarded by mutex_

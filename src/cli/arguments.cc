@@ -17,13 +17,13 @@ constexpr std::size_t kLinesMax = 100'000;
 
 constexpr auto kWeightMax = static_cast<std::uint64_t>(config::bounds::kWeight.max);
 
-constexpr std::array<std::string_view, 27> kCommands = {
-    "run",      "check",  "up",      "down",   "status",  "ps",           "logs",    "start",    "stop",
-    "restart",  "drain",  "undrain", "weight", "upgrade", "backup",       "restore", "gateway",  "deploy",
-    "rollback", "export", "reload",  "calc",   "report",  "check-ledger", "explain", "incident", "help"};
+constexpr std::array<std::string_view, 28> kCommands = {
+    "run",    "check",   "up",           "down",    "status",   "ps",          "logs",
+    "start",  "stop",    "restart",      "drain",   "undrain",  "weight",      "upgrade",
+    "backup", "restore", "gateway",      "deploy",  "rollback", "export",      "reload",
+    "calc",   "report",  "check-ledger", "explain", "incident", "maintenance", "help"};
 // Of the same program, later: a person who read about them should not be told of a typo.
-constexpr std::array<std::string_view, 8> kPlanned = {"init",    "spof",        "drill", "sla",
-                                                      "runbook", "maintenance", "alert", "witness"};
+constexpr std::array<std::string_view, 7> kPlanned = {"init", "spof", "drill", "sla", "runbook", "alert", "witness"};
 
 std::unexpected<Reply> complain(std::string text) {
   return std::unexpected(Reply{kWrong, "nines: " + std::move(text)});
@@ -60,6 +60,8 @@ struct Parser {
   ExplainOptions explain;
   IncidentOptions incident;
   std::string incident_action, incident_id;
+  MaintenanceOptions maintenance;
+  std::string maintenance_for;
   PeriodOptions period;
   std::optional<std::string> period_from, period_to;
   std::string report_format = "text";
@@ -205,6 +207,13 @@ Parser::Parser() {
   c->add_option("ID", incident_id, "show: which")->type_name("");
   add_period(c);
   c->add_flag("--json", incident.json, "As JSON");
+  c = add("maintenance", "Declare maintenance that begins now or later: nines maintenance start|stop|plan|list");
+  c->add_option("ACTION", maintenance.action, "start, stop, plan or list (if none is named)")->type_name("");
+  c->add_option("--from", period_from, "plan: when it begins: \"2026-11-30 02:00\"")->type_name("TIME");
+  c->add_option("--to", period_to, "plan: when it is over")->type_name("TIME");
+  c->add_option("--for", maintenance_for, "How long (1h)")->type_name("DURATION");
+  c->add_option("--reason", maintenance.reason, "Why; it stands in the record")->type_name("TEXT");
+  c->add_flag("--json", maintenance.json, "list: as JSON");
   c = add("check-ledger", "Verify the record: its chain of hashes, and the sums of what was measured");
   c->add_flag("--json", check_ledger.json, "As JSON");
   add_calc(*add("calc", "Reckon with availability: targets, repairs, redundancy, cost; asks no service"), calc);
@@ -312,6 +321,32 @@ std::expected<PeriodOptions, Reply> period_in(Parser& parser) {
   return period;
 }
 
+std::expected<Command, Reply> maintenance_of(Parser& parser) {
+  MaintenanceOptions maintenance = std::move(parser.maintenance);
+  if (maintenance.action.empty()) maintenance.action = "list";
+  const std::string& action = maintenance.action;
+  if (action != "start" && action != "stop" && action != "plan" && action != "list")
+    return complain("`nines maintenance` does not take " + in_quotes(action) + "; it is start, stop, plan or list");
+  const bool plan = action == "plan";
+  if (plan != parser.period_from.has_value())
+    return complain(plan ? "say when it begins: nines maintenance plan --from \"2026-11-30 02:00\" --for 1h"
+                         : "--from is for `nines maintenance plan`");
+  if (parser.period_to && !plan) return complain("--to is for `nines maintenance plan`");
+  if (parser.period_to && !parser.maintenance_for.empty()) return complain("--to or --for, not both");
+  for (const auto& [option, text, moment] :
+       {std::tuple{"--from", &parser.period_from, &maintenance.from}, {"--to", &parser.period_to, &maintenance.to}}) {
+    if (!*text) continue;
+    const auto parsed = parse_moment(**text);
+    if (!parsed) return complain(std::string(option) + ": " + parsed.error().text());
+    *moment = *parsed;
+  }
+  if (parser.maintenance_for.empty()) return maintenance;
+  const auto length = config::parse_duration(parser.maintenance_for);
+  if (!length) return complain("--for: " + length.error().text());
+  maintenance.length = *length;
+  return maintenance;
+}
+
 std::expected<Command, Reply> about_period(const std::string& name, Parser& parser) {
   auto period = period_in(parser);
   if (!period) return std::unexpected(std::move(period.error()));
@@ -377,6 +412,7 @@ std::expected<Command, Reply> command_of(const std::string& name, Parser& parser
   }
   if (name == "logs") return logs_of(parser);
   if (name == "report" || name == "explain" || name == "incident") return about_period(name, parser);
+  if (name == "maintenance") return maintenance_of(parser);
   if (name == "check-ledger") return parser.check_ledger;
   if (name == "down" || name == "upgrade" || name == "reload") {
     std::optional<Duration> timeout;

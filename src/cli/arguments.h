@@ -94,6 +94,14 @@ struct IncidentOptions {
   std::optional<std::uint64_t> id;  // nullopt: list them
   bool json = false;
 };
+// Time that is announced, and left out of what was agreed.
+struct MaintenanceOptions {
+  std::string action;  // start, stop, plan, list
+  std::optional<Moment> from, to;
+  Duration length = 1h;  // where there is no `to`
+  std::string reason;
+  bool json = false;
+};
 // Whether the record is whole.
 struct CheckLedgerOptions {
   bool json = false;
@@ -139,8 +147,8 @@ struct RollbackOptions {
 
 using Command = std::variant<CheckOptions, UpOptions, RunOptions, DownOptions, StatusOptions, PsOptions, LogsOptions,
                              ReplicaOptions, UpgradeOptions, ReloadOptions, ReportOptions, ExplainOptions,
-                             IncidentOptions, CheckLedgerOptions, GatewayOptions, BackupOptions, RestoreOptions,
-                             DeployOptions, RollbackOptions, ExportOptions, CalcOptions>;
+                             IncidentOptions, MaintenanceOptions, CheckLedgerOptions, GatewayOptions, BackupOptions,
+                             RestoreOptions, DeployOptions, RollbackOptions, ExportOptions, CalcOptions>;
 
 struct Invocation {
   GlobalOptions global;

@@ -23,6 +23,7 @@ WallTime at(std::int64_t second) { return WallTime(std::chrono::seconds(second))
 struct Evidence {
   ledger::Report report;
   std::vector<ledger::Missing> missing;
+  ledger::Maintenance maintenance;
   std::vector<ledger::Row> gaps;  // what the keeper said about time that it did not see
 };
 
@@ -32,7 +33,9 @@ Result<Evidence> evidence_of(const ledger::Reader& reader, const availability::I
   const std::int64_t from = unix_seconds(report->covered.begin), to = unix_seconds(report->covered.end);
   auto pieces = ledger::pieces_of(reader, from, to);
   if (!pieces) return failure(std::move(pieces.error()));
-  Evidence evidence{std::move(*report), ledger::missing_in(*pieces, from, to), {}};
+  auto maintenance = reader.maintenance();
+  if (!maintenance) return failure(std::move(maintenance.error()));
+  Evidence evidence{std::move(*report), ledger::missing_in(*pieces, from, to), std::move(*maintenance), {}};
   for (const char* const kind : {"not_measured", "clock_stepped", "host_down"}) {
     auto rows = reader.rows({.kind = kind, .limit = ledger::kRowsMax, .newest = true});
     if (!rows) return failure(std::move(rows.error()));
@@ -70,6 +73,9 @@ std::vector<std::string> reasons_of(const ledger::Missing& missing, const Eviden
         reasons.push_back("incident " + std::to_string(incident.id) + ", " + std::string(name_of(incident.cause)) +
                           ": " + incident.evidence);
   }
+  for (const auto& window : evidence.maintenance.windows())
+    if (missing.maintenance > 0 && window.from < missing.to && window.to > missing.from)
+      reasons.push_back("declared: " + window.text);
   if (missing.unknown == 0) return reasons;
   const std::size_t before = reasons.size();
   for (const ledger::Row& row : evidence.gaps) {

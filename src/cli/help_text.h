@@ -34,6 +34,7 @@ usage: nines [-c FILE] [--state DIR] COMMAND [OPTIONS]        nines COMMAND --he
   report [--month 2026-11]   say how available it was, and whether the objective is met; --format md, html, csv
   explain [--from 24h]       say where every second went that is missing, and how that is known
   incident list|show ID      what happened, with its cause and its evidence
+  maintenance start|stop|plan|list   declare time that is left out of what was agreed
   check-ledger               verify the record
   calc --target 99.9%        reckon with availability: targets, repairs, redundancy, cost; asks no service
 

@@ -147,6 +147,22 @@ Result<std::optional<std::int64_t>> Reader::measured_since() const {
   return open_->at_once([](const Database& db) { return ledger::measured_since(db); });
 }
 
+Result<Maintenance> Reader::maintenance() const {
+  return open_->at_once([](const Database& db) -> Result<Maintenance> {
+    auto statement =
+        db.prepare(std::string("SELECT ") + kRowColumns + " FROM events WHERE kind IN ('" +
+                   std::string(Maintenance::kPlanned) + "', '" + std::string(Maintenance::kEnded) + "') ORDER BY seq");
+    if (!statement) return failure(std::move(statement.error()));
+    Maintenance maintenance;
+    while (true) {
+      auto row = statement->step();
+      if (!row) return failure(std::move(row.error()));
+      if (!*row) return maintenance;
+      maintenance.add(row_of(*statement).event);
+    }
+  });
+}
+
 Result<std::vector<Incident>> Reader::incidents(const availability::Interval& window) const {
   return open_->at_once([&](const Database& db) { return incidents_in(db, window); });
 }

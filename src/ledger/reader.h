@@ -15,6 +15,7 @@
 #include "ledger/event.h"
 #include "ledger/incidents.h"
 #include "ledger/ledger.h"
+#include "ledger/maintenance.h"
 
 namespace nines::ledger {
 
@@ -61,6 +62,8 @@ class Reader {
   Result<std::optional<std::int64_t>> measured_since() const;
   // Those that touch the stretch, and those before it that led to them, in order of their begin.
   Result<std::vector<Incident>> incidents(const availability::Interval& window) const;
+  // All that was declared and is still in the record.
+  Result<Maintenance> maintenance() const;
   // nullopt: every coarse slice is the sum of the finer ones, where these are there.
   Result<std::optional<std::string>> check_slices() const;
 

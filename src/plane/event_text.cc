@@ -78,7 +78,9 @@ std::string_view subject_of(const Event& event, std::string_view replica) {
     case EventKind::kServiceDegraded:
     case EventKind::kServiceDown:
     case EventKind::kServiceUp:
-    case EventKind::kReloadWished: return "service";
+    case EventKind::kReloadWished:
+    case EventKind::kMaintenancePlanned:
+    case EventKind::kMaintenanceEnded: return "service";
     case EventKind::kClockStepped:
     case EventKind::kNotMeasured: return "keeper";
     case EventKind::kHostDown: return "host";
@@ -162,6 +164,11 @@ std::string words_of(const Event& event) {
              format_duration(Duration(std::abs(event.a)));
     case EventKind::kNotMeasured: return with_reason("saw nothing for " + std::to_string(event.a) + " s", reason);
     case EventKind::kHostDown: return with_reason("was gone", reason);
+    case EventKind::kMaintenancePlanned:
+      return with_reason("has maintenance from " + format_rfc3339(WallTime(std::chrono::seconds(event.a))) + " to " +
+                             format_rfc3339(WallTime(std::chrono::seconds(event.b))),
+                         reason);
+    case EventKind::kMaintenanceEnded: return with_reason("has no maintenance any more", reason);
     case EventKind::kReaped: return "was reaped";
   }
   return with_reason("event " + std::to_string(static_cast<int>(event.kind)), reason);

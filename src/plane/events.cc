@@ -57,6 +57,8 @@ std::string_view name_of(EventKind kind) {
     case EventKind::kFilePutBack: return "file_put_back";
     case EventKind::kReloadWished: return "reload_wished";
     case EventKind::kCrashLoop: return "crash_loop";
+    case EventKind::kMaintenancePlanned: return "maintenance_planned";
+    case EventKind::kMaintenanceEnded: return "maintenance_ended";
     case EventKind::kServiceDegraded: return "service_degraded";
     case EventKind::kServiceDown: return "service_down";
     case EventKind::kServiceUp: return "service_up";

@@ -55,20 +55,22 @@ enum class EventKind : std::uint16_t {
   kPanicBegan,    // so few replicas are healthy that ejections are ignored; a: healthy, b: of how many
   kPanicEnded,    // a: healthy, b: of how many
   kDrainWished,   // text: by whom
-  kUndrainWished,  // text: by whom
-  kWeightWished,   // text: by whom; a: percent of what a plain replica gets, -1 the configured one
-  kWaitsFor,       // nothing is started before it answers; text: what, and what it said
-  kNeedsMet,       // what was waited for answers; a: ns that it took
-  kOutOfMemory,    // a process of it was killed for its memory limit, and not the first one; text: the limit
-  kGivenUp,        // alive, but it has not answered for too long: it is ended; text: what was seen
-  kDeployBegan,    // a: the release; text: what changed, and by whom
-  kDeployMoved,    // a: the release; text: how far it has come
-  kDeployDone,     // a: the release; text: how
-  kDeployUndone,   // a: the release that is given up; text: why
-  kFileDamaged,    // text: which guarded file, and what is wrong with it
-  kFilePutBack,    // text: which; a: ns from noticing to its place
-  kReloadWished,   // text: by whom, and which keys of the configuration are others; a: how many
-  kCrashLoop,      // it ends again and again, and is tried on; text: how it ended last; a: crashes in a row
+  kUndrainWished,       // text: by whom
+  kWeightWished,        // text: by whom; a: percent of what a plain replica gets, -1 the configured one
+  kWaitsFor,            // nothing is started before it answers; text: what, and what it said
+  kNeedsMet,            // what was waited for answers; a: ns that it took
+  kOutOfMemory,         // a process of it was killed for its memory limit, and not the first one; text: the limit
+  kGivenUp,             // alive, but it has not answered for too long: it is ended; text: what was seen
+  kDeployBegan,         // a: the release; text: what changed, and by whom
+  kDeployMoved,         // a: the release; text: how far it has come
+  kDeployDone,          // a: the release; text: how
+  kDeployUndone,        // a: the release that is given up; text: why
+  kFileDamaged,         // text: which guarded file, and what is wrong with it
+  kFilePutBack,         // text: which; a: ns from noticing to its place
+  kReloadWished,        // text: by whom, and which keys of the configuration are others; a: how many
+  kCrashLoop,           // it ends again and again, and is tried on; text: how it ended last; a: crashes in a row
+  kMaintenancePlanned,  // a, b: from and to (Unix seconds); text: why, and by whom
+  kMaintenanceEnded,    // a: at (Unix seconds), before it would have been over; text: by whom
   // Told by the keeper, straight to the ledger:
   kServiceDegraded = 200,  // a share of the requests fails; a: the last good second (Unix), b: the first bad one
   kServiceDown,            // all of them fail, or none comes and the last probe failed; a, b: the same

@@ -159,6 +159,39 @@ class Truth(unittest.TestCase):
             self.assertEqual(found["objective"]["verdict"], "missed")
 
 
+    def test_declared_maintenance_is_left_out_and_still_told(self):
+        with Backend() as backend, harness.Service(front(backend)) as service:
+            service.up()
+            with Client(service.url) as client:
+                time.sleep(2)
+                self.assertIn("is over already", service.nines("maintenance", "plan", "--from", "1h", status=2).stderr)
+                self.assertIn("no maintenance goes on", service.nines("maintenance", "stop", status=1).stderr)
+                service.nines("maintenance", "start", "--for", "10m", "--reason", "new disk", status=0)
+                began = time.time()
+                time.sleep(1.5)
+                backend.mode = 500
+                time.sleep(4)
+                # The next keeper knows of it, too.
+                harness.kill9(service.status()[1]["keeper"]["pid"])
+                time.sleep(2)
+                backend.mode = 200
+                time.sleep(2)
+                service.nines("maintenance", "stop", status=0)
+                truth = time.time() - began
+                time.sleep(11)
+            found = wait_reported(service, client.good)
+            self.assertEqual(found["seconds"]["down"], 0, found["seconds"])
+            self.assertEqual(found["incidents"], [])
+            self.assertLessEqual(abs(found["seconds"]["maintenance"] - truth), 2, (truth, found["seconds"]))
+            self.assertEqual(found["availability"], 1)
+            self.assertLess(found["availability_raw"], 1)
+            self.assertEqual(found["requests"]["bad"], client.bad)
+            self.assertIn("declared: new disk", service.nines("explain", status=0).stdout)
+            listed = json.loads(service.nines("maintenance", "list", "--json", status=0).stdout)
+            self.assertEqual(len(listed), 1)
+            self.assertLessEqual(abs(survival.when(listed[0]["to"]) - began - truth), 2)
+
+
 class Causes(unittest.TestCase):
     def test_a_crash_that_no_user_saw_is_no_downtime(self):
         service = self.enterContext(harness.Service(harness.slow_service(3, extra=harness.REPLAY_SAFE)))
