@@ -145,6 +145,14 @@ class Reporter {
             {"starts", record.load().value_or(plane::Part{}).starts}};
   }
 
+  static json::object outcomes(const plane::ServiceCounters& c) {
+    const auto of = [&c](plane::Outcome outcome) { return number(c.outcomes[static_cast<std::size_t>(outcome)]); };
+    return {{"good", of(plane::Outcome::kGood)},
+            {"bad", of(plane::Outcome::kBad)},
+            {"excluded", of(plane::Outcome::kExcluded)},
+            {"aborted", of(plane::Outcome::kAborted)}};
+  }
+
   json::object gateway() {
     const plane::ServiceCounters& c = s_.table().service;
     return {{"pid", number_or_null(static_cast<std::uint64_t>(s_.gateway_pid()))},
@@ -155,6 +163,7 @@ class Reporter {
             {"replayed", number(c.replayed)},
             {"abandoned", number(c.abandoned)},
             {"unroutable", number(c.unroutable)},
+            {"outcomes", outcomes(c)},
             {"connections", number(plane::total(c.connections))},
             {"connections_refused", number(c.connections_refused)},
             {"latency_ms", latency(c.latency)}};

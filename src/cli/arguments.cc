@@ -357,7 +357,7 @@ std::expected<Command, Reply> about_period(const std::string& name, Parser& pars
   if (name == "incident") {
     parser.incident.period = std::move(*period);
     const std::string& action = parser.incident_action;
-    if (action != "" && action != "list" && action != "show")
+    if (!action.empty() && action != "list" && action != "show")
       return complain("`nines incident` does not take " + in_quotes(action) + "; it is list or show");
     if (action != "show") return parser.incident;
     parser.incident.id = parse_unsigned(parser.incident_id);

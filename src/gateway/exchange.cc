@@ -528,33 +528,28 @@ void Exchange::timed_out(plane::Timeout which) {
   cause_ = plane::name_of(which);
 }
 
-// Once, however it ended, and as soon as that is known.
+// Once, however it ended, and as soon as that is known. Probes of nines itself are nobody's requests.
 void Exchange::count() {
   if (std::exchange(counted_, true)) return;
   plane::ServiceCounters& service = shop_.table.service;
+  const auto add = [&service](plane::Outcome outcome) { add_one(service.outcomes[static_cast<std::size_t>(outcome)]); };
+  const std::string& key = shop_.settings.probe_key;
+  if (!key.empty() && request_.find(http::Name::kXNinesProbe) == key) return add(plane::Outcome::kExcluded);
   // Who closes once it has its answer may have done so before we hear that the last of it is written.
   const bool gone = client_left_.cancelled() && !whole_;
   const bool left = !refused_ && (status_ == 0 || gone || (broken_ && cause_ != "broken_off"));
-  add_one(service.outcomes[static_cast<std::size_t>(outcome(left))]);
   if (left) {
     if (cause_.empty()) cause_ = "client_left";
     add_one(service.abandoned);
-  } else {
-    add_one(service.requests);
-    if (broken_ || status_ >= 500) add_one(service.errors);
-    if (refused_ && status_ < 500) add_one(service.client_errors);
-    service.latency.record(shop_.loop.now() - begun_);
+    return add(plane::Outcome::kAborted);
   }
-}
-
-plane::Outcome Exchange::outcome(bool left) const {
   constexpr int kTooManyRequests = 429;
-  const std::string& key = shop_.settings.probe_key;
-  if (!key.empty() && request_.find(http::Name::kXNinesProbe) == key) return plane::Outcome::kExcluded;
-  if (left) return plane::Outcome::kAborted;
-  if (broken_ || status_ >= 500) return plane::Outcome::kBad;
-  if (refused_ || status_ == kTooManyRequests) return plane::Outcome::kExcluded;
-  return plane::Outcome::kGood;
+  const bool bad = broken_ || status_ >= 500, quota = refused_ || status_ == kTooManyRequests;
+  add(bad ? plane::Outcome::kBad : quota ? plane::Outcome::kExcluded : plane::Outcome::kGood);
+  add_one(service.requests);
+  if (bad) add_one(service.errors);
+  if (refused_ && status_ < 500) add_one(service.client_errors);
+  service.latency.record(shop_.loop.now() - begun_);
 }
 
 void Exchange::log() const {

@@ -112,7 +112,6 @@ class Exchange {
   std::string forwarded_for() const;
   void timed_out(plane::Timeout which);
   void count();
-  plane::Outcome outcome(bool left) const;
   void log() const;
 
   Shop& shop_;

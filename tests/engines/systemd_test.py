@@ -114,7 +114,8 @@ class Unit(unittest.TestCase):
         def argument(path):
             return shown(str(path).replace("$", "$$"))
         self.assertEqual(read["Command Line"], [
-            f"{shown(program / 'nines')} -c {argument(folder / 'nines.yaml')} --state {argument(state)} up"])
+            f"{shown(program / 'nines')} -c {argument(folder / 'nines.yaml')} --state {argument(state)} {command}"
+            for command in ("up", "reload")])
 
     def test_it_is_what_keeps_a_service_up(self):
         read = self.as_read(self.export("--user", "daemon", port=80))
