@@ -143,11 +143,11 @@ class Ledger {
   static constexpr std::size_t kAddedAtOnce = 1000;
 
   // The same for a stretch in which the state is known, and nobody was there to see each second. Of each grain only
-  // what would be kept today is written: of a year some 80,000 rows. A call writes 5,000 (some 50 ms), keeps `sampled`
+  // what would be kept today is written: of a year some 80,000 rows. A call writes 5,000 (some 10 ms), keeps `sampled`
   // with an `until` of how far it came, and returns that: call again from there while it is before the end, also after
   // a crash. REQUIRES from <= to, within kSecondMax; and that the stretch was long by a clock that does not jump.
   Result<std::int64_t> fill(const Stretch& stretch, Sampled sampled, const Moment& now);
-  // A stretch of `down`, at once (of a year half a second), and no `sampled` with it: told twice, it is kLimit.
+  // A stretch of `down`, at once (of a year some 0.2 s), and no `sampled` with it: told twice, it is kLimit.
   Result<> add_down(std::int64_t from, std::int64_t to, const Moment& now);
   Result<std::optional<Sampled>> sampled(std::uint64_t table_id) const;
   // Of the table that slices were taken from last.

@@ -121,7 +121,7 @@ Result<std::optional<std::int64_t>> measured_since(const Database& db) {
     auto first = first_start(db, *grain, since.value_or(std::numeric_limits<std::int64_t>::min()), end);
     if (!first) return failure(std::move(first.error()));
     if (!*first) break;
-    since = **first;
+    since = *first;
   }
   return since;
 }
