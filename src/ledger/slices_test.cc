@@ -190,17 +190,29 @@ TEST_CASE("slices: a service that runs now and then keeps what it has, and a par
   const std::string path = folder / "ledger.db";
   auto ledger = must(Ledger::open(path));
   const Reader reader = must(Reader::open(path));
-  // A minute of each day.
-  for (std::int64_t day = 0; day < 500; ++day) {
-    std::vector<Slice> minute;
-    for (std::int64_t i = 0; i < 6; ++i) minute.push_back({.start = kMidnight + day * kDay + i * 10, .up = 10});
-    add_to(ledger, minute);
-    if (day % 50 == 0) {
-      CHECK(must(ledger.prune({}, at(kMidnight + day * kDay + 60))).slices == 0);
-      REQUIRE(broken(reader) == "");
-    }
+  // Ten seconds of each hour: of hours there are more than 400 days have, of ten seconds fewer than two.
+  const std::int64_t hours = 10'000;
+  std::vector<Slice> seen;
+  for (std::int64_t hour = 0; hour < hours; ++hour) seen.push_back({.start = kMidnight + hour * 3600, .up = 10});
+  add_to(ledger, seen);
+  CHECK(must(ledger.prune({}, at(kMidnight + hours * 3600))).slices == 0);
+  CHECK(broken(reader) == "");
+  CHECK(must(reader.total(kMidnight, kMidnight + hours * 3600)).sum.up == static_cast<std::uint64_t>(hours) * 10);
+}
+
+TEST_CASE("slices: many are removed in several calls") {
+  const Folder folder;
+  const std::string path = folder / "ledger.db";
+  auto ledger = must(Ledger::open(path));
+  REQUIRE(ledger.add_down(kMidnight, kMidnight + 4 * kDay, at(kMidnight)));
+  std::string calls;
+  for (bool more = true; more;) {
+    const auto pruned = must(ledger.prune({}, at(kMidnight + 4 * kDay)));
+    calls += std::to_string(pruned.slices) + " ";
+    more = pruned.more;
   }
-  CHECK(rows_of(path, Grain::kTenSeconds) == 3000);  // less than two whole days have
+  CHECK(calls == "9996 7284 ");
+  CHECK(rows_of(path, Grain::kTenSeconds) == 2 * kDay / 10);
 }
 
 // What the record should hold: every ten seconds, kept by a few lines that share nothing with it.
