@@ -48,6 +48,8 @@ TEST_CASE("arguments: what is understood") {
   CHECK(!since.lines);  // all of them
   CHECK(since.timestamps);
   CHECK(command<LogsOptions>("logs --since 10m --lines 5").lines == 5);
+  CHECK(!command<CheckLedgerOptions>("check-ledger").json);
+  CHECK(command<CheckLedgerOptions>("check-ledger --json --state s").json);
   CHECK(command<ExportOptions>("export systemd --json").json);
   CHECK(!command<ExportOptions>("export systemd").user);
   CHECK(command<ExportOptions>("export systemd --user ai").user == "ai");
@@ -98,6 +100,9 @@ TEST_CASE("arguments: what is not understood says what to do") {
       {"export", "nines: say what for: nines export systemd"},
       {"export upstart", "nines: `nines export` does not know `upstart`; it knows systemd"},
       {"frobnicate", "nines: there is no command `frobnicate`; `nines --help` lists them"},
+      {"check-leger", "nines: there is no command `check-leger`; did you mean `nines check-ledger`?"},
+      {"check-ledger ledger.db",
+       "nines: `nines check-ledger` does not take `ledger.db`; see `nines check-ledger --help`"},
       {"drill run", "nines: `nines drill` does not exist in this version yet"},
       {"weight a-1",
        "nines: say how much it gets, in percent of a plain one: nines weight a-1 PERCENT, from 0 to 1000, or "

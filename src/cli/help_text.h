@@ -35,7 +35,7 @@ usage: nines [-c FILE] [--state DIR] COMMAND [OPTIONS]        nines COMMAND --he
   explain [--from 24h]       say where every second went that is missing, and how that is known
   incident list|show ID      what happened, with its cause and its evidence
   maintenance start|stop|plan|list   declare time that is left out of what was agreed
-  check-ledger               verify the record
+  check-ledger               say whether the record is whole: its chain of hashes, and the sums of what was measured
   calc --target 99.9%        reckon with availability: targets, repairs, redundancy, cost; asks no service
 
   export systemd             print the unit under which systemd keeps the service up

@@ -45,6 +45,7 @@ class Walk {
       return stop(next_, "its hash does not fit it and the row before: one of the two was changed");
     if (found_.rows++ == 0) found_.first_seq = row.seq;
     found_.last_seq = row.seq;
+    found_.last_hash = row.hash;
     previous_ = row.hash;
     ++next_;
     if (row.event.kind == kind::kPruned) pruned_ = row.event;

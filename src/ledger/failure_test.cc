@@ -74,6 +74,68 @@ TEST_CASE("ledger: no room: an error, nothing half-written, then it goes on") {
   CHECK(broken(must(ledger.verify())) == "whole");
 }
 
+Sampled until(std::int64_t second) {
+  return {.table_id = kTable, .counters = std::string(1000, 'c'), .until = second, .boot_id = "boot"};
+}
+
+std::vector<Slice> slices(std::int64_t first, std::int64_t count) {
+  std::vector<Slice> all;
+  for (std::int64_t i = first; i < first + count; ++i) {
+    all.push_back({.start = i * 10, .good = 1, .up = 10, .latency = {}});
+    for (std::uint16_t bucket = 0; bucket < 50; ++bucket) all.back().latency[bucket] = 1000;
+  }
+  return all;
+}
+
+TEST_CASE("slices: held by another program: an error, then it goes on") {
+  const Folder folder;
+  const std::string path = folder / "ledger.db";
+  Ledger ledger = must(Ledger::open(path));
+  REQUIRE(ledger.add(slices(0, 10), until(100)));
+  auto other = must(Database::open(path, Database::Access::kWrite));
+  REQUIRE(other.run("BEGIN IMMEDIATE"));
+  CHECK(code_of(ledger.add(slices(10, 10), until(200))) == Code::kUnavailable);
+  CHECK(must(ledger.sampled(kTable))->until == 100);  // reading goes on
+  const Reader reader = must(Reader::open(path));
+  CHECK(must(reader.total(0, 1000)).sum.good == 10);
+  REQUIRE(other.run("COMMIT"));
+  REQUIRE(ledger.add(slices(10, 10), until(200)));
+  CHECK(must(reader.total(0, 1000)).sum.good == 20);
+}
+
+TEST_CASE("slices: no room: an error, nothing half-written, then it goes on") {
+  const Folder folder;
+  const std::string path = folder / "ledger.db";
+  Ledger ledger = must(Ledger::open(path));
+  rlimit before{};
+  ::getrlimit(RLIMIT_FSIZE, &before);
+  const auto handler = ::signal(SIGXFSZ, SIG_IGN);
+  const rlimit small{256 * 1024, before.rlim_max};
+  std::int64_t done = 0;
+  std::optional<Error> error;
+  ::setrlimit(RLIMIT_FSIZE, &small);
+  for (int i = 0; i < 100 && !error; ++i) {
+    auto added = ledger.add(slices(done, 100), until((done + 100) * 10));
+    if (added) done += 100;
+    if (!added) error = added.error();
+  }
+  const auto filled = ledger.fill({.from = done * 10, .to = done * 10 + 86'400}, until(0), moment(1));
+  const auto sampled = ledger.sampled(kTable);
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  ::signal(SIGXFSZ, handler);
+  REQUIRE(error);
+  CHECK(error->code() == Code::kIo);
+  CHECK(code_of(filled) == Code::kIo);
+  CHECK(must(sampled).value_or(Sampled{}).until == done * 10);
+  const Reader reader = must(Reader::open(path));
+  const auto sum = [&] { return must(reader.total(0, 1'000'000)).sum.good; };
+  CHECK(sum() == static_cast<std::uint64_t>(done));
+  REQUIRE(ledger.add(slices(done, 100), until(1)));
+  CHECK(sum() == static_cast<std::uint64_t>(done) + 100);
+  CHECK(must(reader.check_slices()).value_or(SliceBreak{}).why == "");
+  CHECK(broken(must(ledger.verify())) == "whole");
+}
+
 // Runs `body` as a user whom permissions stop; true if it returned true.
 template <class Body>
 bool as_nobody(Body body) {
@@ -135,7 +197,13 @@ TEST_CASE("ledger: durable means synchronous, in a write-ahead log") {
     append(ledger, events(number, number));
     CHECK(disk_waits > before);
   }
-  const int before = disk_waits;
+  int before = disk_waits;
+  REQUIRE(ledger.add(slices(0, 1), until(10)));
+  CHECK(disk_waits > before);
+  before = disk_waits;
+  REQUIRE(ledger.fill({.from = 10, .to = 3600}, until(10), moment(1)));
+  CHECK(disk_waits > before);
+  before = disk_waits;
   append(ledger, events(1, 3));
   CHECK(disk_waits == before);  // nothing new: nothing to wait for
   CHECK(std::filesystem::file_size(folder / "ledger.db-wal") > 4096);

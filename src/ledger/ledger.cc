@@ -21,6 +21,7 @@ namespace nines::ledger {
 namespace {
 
 constexpr std::uint64_t kPrunedAtOnce = 10'000;
+constexpr std::size_t kFilledAtOnce = 5'000;
 
 // Which file a path leads to.
 struct FileId {
@@ -32,6 +33,10 @@ struct FileId {
 
 std::unexpected<Error> about(const std::string& path, Error error) {
   return failure(std::move(error).in("the ledger " + path));
+}
+
+std::int64_t second_of(const Moment& now) {
+  return std::chrono::floor<std::chrono::seconds>(now.wall).time_since_epoch().count();
 }
 
 // There, and at first sight a ledger; made if nothing is there.
@@ -202,21 +207,32 @@ Result<bool> Ledger::lost(const Loss& loss) {
 }
 
 Result<> Ledger::add(std::span<const Slice> ten_seconds, const Sampled& sampled) {
-  constexpr std::size_t kAtOnce = 1000;
-  INVARIANT(ten_seconds.size() <= kAtOnce);
+  INVARIANT(ten_seconds.size() <= kAddedAtOnce);
   auto added = open_->in_transaction([&](const Database& db) -> Result<> {
-    for (const Slice& slice : ten_seconds) {
-      if (auto done = add_slice(db, slice); !done) return done;
-    }
+    if (auto done = add_slices(db, ten_seconds); !done) return done;
     return keep_sampled(db, sampled);
   });
   if (!added) return about(open_->db.path(), std::move(added.error()));
   return added;
 }
 
+Result<std::int64_t> Ledger::fill(const Stretch& stretch, Sampled sampled, const Moment& now) {
+  auto filled = open_->in_transaction([&](const Database& db) -> Result<> {
+    auto reached = fill_slices(db, stretch, second_of(now), kFilledAtOnce);
+    if (!reached) return failure(std::move(reached.error()));
+    sampled.until = *reached;
+    return keep_sampled(db, sampled);
+  });
+  if (!filled) return about(open_->db.path(), std::move(filled.error()));
+  return sampled.until;
+}
+
 Result<> Ledger::add_down(std::int64_t from, std::int64_t to, const Moment& now) {
-  const std::int64_t second = std::chrono::floor<std::chrono::seconds>(now.wall).time_since_epoch().count();
-  auto added = open_->in_transaction([&](const Database& db) { return ledger::add_down(db, from, to, second); });
+  auto added = open_->in_transaction([&](const Database& db) -> Result<> {
+    auto done = fill_slices(db, {.from = from, .to = to}, second_of(now), SIZE_MAX);
+    if (!done) return failure(std::move(done.error()));
+    return {};
+  });
   if (!added) return about(open_->db.path(), std::move(added.error()));
   return added;
 }
@@ -274,16 +290,17 @@ Result<Pruned> Ledger::Open::prune(const Retention& retention, const Moment& now
                                .text = hex(*anchor)});
   if (!told) return failure(std::move(told.error()));
   if (auto done = writing->commit(); !done) return failure(std::move(done.error()));
-  return Pruned{rows, cut->more};
+  return Pruned{.rows = rows, .more = cut->more};
 }
 
 Result<Pruned> Ledger::prune(const Retention& retention, const Moment& now) {
   auto pruned = open_->prune(retention, now);
   if (!pruned) return about(open_->db.path(), std::move(pruned.error()));
-  const std::int64_t second = std::chrono::floor<std::chrono::seconds>(now.wall).time_since_epoch().count();
   auto slices = open_->in_transaction([&](const Database& db) -> Result<> {
-    auto rows = prune_slices(db, second, kPrunedAtOnce);
-    if (!rows) return failure(std::move(rows.error()));
+    auto removed = prune_slices(db, second_of(now), kPrunedAtOnce);
+    if (!removed) return failure(std::move(removed.error()));
+    pruned->slices = removed->slices;
+    pruned->more = pruned->more || removed->more;
     return {};
   });
   if (!slices) return about(open_->db.path(), std::move(slices.error()));

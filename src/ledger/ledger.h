@@ -62,7 +62,15 @@ struct Break {
 struct Verification {
   std::uint64_t rows = 0;                     // that were found in order
   std::uint64_t first_seq = 0, last_seq = 0;  // of these; 0: none
+  Hash last_hash{};                           // of the last of these: the head of the chain, if it is whole
   std::optional<Break> broken;
+};
+
+// The first coarse slice that is not the sum of the finer ones it is made of.
+struct SliceBreak {
+  Grain grain{};
+  std::int64_t start = 0;  // Unix seconds
+  std::string why;
 };
 
 struct Position {
@@ -86,11 +94,14 @@ struct Total {
   Slice sum;                      // sum.start is where it begins
   std::int64_t from = 0, to = 0;  // the stretch it is of: what was asked for, or where finer slices are gone already,
                                   // the shortest around it that there is
+
+  std::uint64_t unknown() const { return static_cast<std::uint64_t>(to - from) - sum.known(); }  // seconds
 };
 
 struct Pruned {
   std::uint64_t rows = 0;
-  bool more = false;  // there is more to remove: call again, when there is time
+  bool more = false;         // there is more to remove: call again, when there is time
+  std::uint64_t slices = 0;  // of all grains
 };
 
 class Ledger {
@@ -124,20 +135,28 @@ class Ledger {
   Result<std::optional<Position>> latest_position() const;
 
   // Adds slices of ten seconds, each to the slices of every grain that it lies in, and keeps how far the counters were
-  // taken, in one transaction; durable on return. The same ten seconds may come in parts. kLimit: a slice would have
-  // more seconds than ten, so one of them is told twice; nothing of the call is in the record. REQUIRES starts that are
-  // multiples of ten, and at most 1,000 slices.
+  // taken, in one transaction; durable on return. The same ten seconds may come in parts, of several keepers. kLimit:
+  // a slice would have more seconds than ten, so one of them is told twice; nothing of the call is in the record, as to
+  // cut it would be a guess which of the two is right. REQUIRES starts that are multiples of ten within kSecondMax, and
+  // at most kAddedAtOnce slices (some 20 ms).
   Result<> add(std::span<const Slice> ten_seconds, const Sampled& sampled);
-  // The same for a stretch in which it was down and nobody was there to see each second. Of each grain only what would
-  // be kept today is written: at most 80,000 rows (half a second).
+  static constexpr std::size_t kAddedAtOnce = 1000;
+
+  // The same for a stretch in which the state is known, and nobody was there to see each second. Of each grain only
+  // what would be kept today is written: of a year some 80,000 rows. A call writes 5,000 (some 10 ms), keeps `sampled`
+  // with an `until` of how far it came, and returns that: call again from there while it is before the end, also after
+  // a crash. REQUIRES from <= to, within kSecondMax; and that the stretch was long by a clock that does not jump.
+  Result<std::int64_t> fill(const Stretch& stretch, Sampled sampled, const Moment& now);
+  // A stretch of `down`, at once (of a year some 0.2 s), and no `sampled` with it: told twice, it is kLimit.
   Result<> add_down(std::int64_t from, std::int64_t to, const Moment& now);
   Result<std::optional<Sampled>> sampled(std::uint64_t table_id) const;
   // Of the table that slices were taken from last.
   Result<std::optional<Sampled>> latest_sampled() const;
 
-  // Removes what `retention` no longer keeps, and slices that are older than they are kept (slice.h), up to 10,000 rows
-  // a call (some 30 ms), and leaves an anchor from which the rest can be verified. Disk space is used again, not given
-  // back.
+  // Removes what `retention` no longer keeps, up to 10,000 rows a call (some 30 ms), and leaves an anchor from which
+  // the rest can be verified. Then slices that are older than they are kept (slice.h), about 10,000 of each grain;
+  // never one of the newest of its grain, so many as are kept when none is missing: a wall clock that is wrong for a
+  // minute takes nothing. Disk space is used again, not given back.
   Result<Pruned> prune(const Retention& retention, const Moment& now);
 
   Result<Size> size() const;

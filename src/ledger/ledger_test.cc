@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <thread>
 
+#include "ledger/append.h"
 #include "ledger/schema.h"
 #include "ledger/sqlite.h"
 #include "ledger/test_support.h"
@@ -380,17 +381,40 @@ TEST_CASE("ledger: an older one is brought up to date, or stays as it was") {
   CHECK(code_of(Reader::open(path)) == Code::kRefused);
 }
 
+TEST_CASE("ledger: a step that was released never changes") {
+  // A new step is a new row here. Another hash in a row that stands means: files out there are not what this one makes.
+  const std::string hashes[] = {"693eb7e77ee10a61c98350af6d04baccf7e8323d600feb009b79e40dc01d8d22",
+                                "c22a773586619aaa883190f1508d79aa1cf9b7ab7c42bc9eda2eb096e09f0130"};
+  REQUIRE(schema_steps().size() == std::size(hashes));
+  Hasher hasher;
+  for (std::size_t i = 0; i < std::size(hashes); ++i) CHECK(hex(hasher(schema_steps()[i])) == hashes[i]);
+}
+
 TEST_CASE("ledger: one of the first form gets what it lacks, and keeps its rows") {
   const Folder folder;
   const std::string path = folder / "ledger.db";
   REQUIRE(make_ledger(path, schema_steps().first(1)));
+  {  // as that version wrote them: rows of form 1, whatever the form of the file
+    auto db = must(Database::open(path, Database::Access::kWrite));
+    auto statements = must(WriterStatements::prepare(db));
+    Hasher hasher;
+    auto writing = must(Writing::begin(db, statements, hasher));
+    Appended appended;
+    for (const Event& event : events(1, 7)) REQUIRE(writing.take(event, appended));
+    REQUIRE(writing.commit());
+  }
   CHECK(code_of(Reader::open(path)) == Code::kUnavailable);  // nobody has brought it up to date yet
   auto ledger = must(Ledger::open(path));
-  append(ledger, events(1, 10));
+  CHECK(broken(must(ledger.verify())) == "whole");
+  CHECK(must(ledger.position(kTable)) == 7);
+  CHECK(append(ledger, events(1, 10)).recorded == 3);
   const Slice slice{.start = 1'800'000'000, .good = 1, .up = 10};
   CHECK(ledger.add(std::span(&slice, 1), {.table_id = 1, .counters = "x", .until = 1'800'000'010, .boot_id = "b"}));
   CHECK(must(must(Reader::open(path)).total(1'800'000'000, 1'800'000'010)).sum.good == 1);
   CHECK(broken(must(ledger.verify())) == "whole");
+  auto db = must(Database::open(path, Database::Access::kRead));
+  CHECK(must(db.integer("SELECT max(form) FROM events")) == 1);
+  CHECK(must(db.integer("SELECT form FROM about")) == static_cast<std::int64_t>(schema_steps().size()));
 }
 
 // Not a test. Prints what docs/internals/ledger.md says:

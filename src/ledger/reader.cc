@@ -167,7 +167,7 @@ Result<std::vector<Incident>> Reader::incidents(const availability::Interval& wi
   return open_->at_once([&](const Database& db) { return incidents_in(db, window); });
 }
 
-Result<std::optional<std::string>> Reader::check_slices() const {
+Result<std::optional<SliceBreak>> Reader::check_slices() const {
   return open_->at_once([](const Database& db) { return ledger::check_slices(db); });
 }
 

@@ -52,9 +52,10 @@ class Reader {
   // By kind, in alphabetical order; reads an index, not the rows.
   Result<std::vector<KindCount>> counts_by_kind() const;
 
-  // Ascending, of one grain, that begin in [from, to), Unix seconds: at most kRowsMax.
+  // Ascending, of one grain, that begin in [from, to), Unix seconds: at most kRowsMax. Go on behind the last one's
+  // start.
   Result<std::vector<Slice>> slices(Grain grain, std::int64_t from, std::int64_t to) const;
-  // Of all in [from, to), from the coarsest slices that fit. REQUIRES from <= to.
+  // Of all in [from, to), from the coarsest slices that fit: of a year in a millisecond.
   Result<Total> total(std::int64_t from, std::int64_t to) const;
   // As Ledger::latest_sampled.
   Result<std::optional<Sampled>> latest_sampled() const;
@@ -65,7 +66,7 @@ class Reader {
   // All that was declared and is still in the record.
   Result<Maintenance> maintenance() const;
   // nullopt: every coarse slice is the sum of the finer ones, where these are there.
-  Result<std::optional<std::string>> check_slices() const;
+  Result<std::optional<SliceBreak>> check_slices() const;
 
   Result<Size> size() const;
   Result<Verification> verify() const;

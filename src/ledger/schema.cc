@@ -88,7 +88,8 @@ CREATE TABLE sampled (
   table_id INTEGER PRIMARY KEY,
   counters BLOB    NOT NULL,
   until    INTEGER NOT NULL,
-  boot_id  TEXT    NOT NULL
+  boot_id  TEXT    NOT NULL,
+  written  INTEGER NOT NULL
 ) STRICT;
 )sql"};
 

@@ -1,9 +1,14 @@
-// The slices' tables. For ledger/*.cc only; what they mean is in slice.h and ledger.h.
+// The slices' tables: slices.cc writes them, slice_sums.cc reads them. For ledger/*.cc only; what they mean is in
+// slice.h and ledger.h.
+//
+// What holds of them after every transaction: a slice of a finer grain has the coarser one it lies in; and of the finer
+// slices within a coarse one either none are there, or all that make it up. So whoever finds some need not ask whether
+// others were removed.
 #pragma once
 
 #include <cstdint>
 #include <optional>
-#include <string>
+#include <span>
 
 #include "base/error.h"
 #include "ledger/ledger.h"
@@ -12,25 +17,22 @@
 
 namespace nines::ledger {
 
-// Of each grain, the slice in which it lies gets it added. REQUIRES: within a transaction.
-// kLimit: the seconds would be more than a slice has.
-Result<> add_slice(const Database& db, const Slice& ten_seconds);
-// As Ledger::add_down. REQUIRES: within a transaction.
-Result<> add_down(const Database& db, std::int64_t from, std::int64_t to, std::int64_t now);
+// As Ledger::add. REQUIRES: within a transaction.
+Result<> add_slices(const Database& db, std::span<const Slice> ten_seconds);
+// As Ledger::fill, of about `rows_max` rows; how far it came. `now`: Unix seconds. REQUIRES: within a transaction.
+Result<std::int64_t> fill_slices(const Database& db, const Stretch& stretch, std::int64_t now, std::size_t rows_max);
+
 Result<> keep_sampled(const Database& db, const Sampled& sampled);
 Result<std::optional<Sampled>> sampled_of(const Database& db, std::uint64_t table_id);
 Result<std::optional<Sampled>> latest_sampled(const Database& db);
 
-// Ascending, of one grain, that begin in [from, to): at most kRowsMax.
+// Removes what is older than it is kept, of each grain about `rows_max` at most. REQUIRES: within a transaction.
+Result<Pruned> prune_slices(const Database& db, std::int64_t now, std::uint64_t rows_max);
+
+// As Reader's. REQUIRES: within a transaction.
 Result<std::vector<Slice>> slices_of(const Database& db, Grain grain, std::int64_t from, std::int64_t to);
-
 Result<Total> total_of(const Database& db, std::int64_t from, std::int64_t to);
-
 Result<std::optional<std::int64_t>> measured_since(const Database& db);
-// As Reader::check_slices.
-Result<std::optional<std::string>> check_slices(const Database& db);
-
-// Removes what is older than it is kept, about `limit` of each grain at most. The number of rows.
-Result<std::uint64_t> prune_slices(const Database& db, std::int64_t now, std::uint64_t limit);
+Result<std::optional<SliceBreak>> check_slices(const Database& db);
 
 }  // namespace nines::ledger
