@@ -71,6 +71,8 @@ Result<Database> open_checked(const std::string& path) {
       "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 1048576";
   if (auto set = db->run(settings); !set) return failure(std::move(set.error()));
   if (auto migrated = migrate(*db); !migrated) return failure(std::move(migrated.error()));
+  // Or a keeper would open it, fail to add, and open it again.
+  if (auto newest = check_newest_slices(*db); !newest) return failure(std::move(newest.error()));
   db->tidy_at_close(true);
   return db;
 }

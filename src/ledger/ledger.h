@@ -106,8 +106,8 @@ struct Pruned {
 
 class Ledger {
  public:
-  // Makes the ledger if there is none, brings an older one to this version's form, and looks for damage: its pages, and
-  // the chain of its last rows.
+  // Makes the ledger if there is none, brings an older one to this version's form, and looks for damage: its pages,
+  // the chain of its last rows, and its newest slices.
   static Result<Ledger> open(const std::string& path);
 
   // The same for a keeper that must go on: a damaged ledger (kInvalid) is moved to PATH.damaged-YYYYmmdd-HHMMSS with

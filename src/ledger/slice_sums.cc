@@ -126,6 +126,21 @@ Result<std::optional<std::int64_t>> measured_since(const Database& db) {
   return since;
 }
 
+Result<> check_newest_slices(const Database& db) {
+  auto newest = db.prepare("SELECT start FROM slices WHERE grain = ?1 ORDER BY start DESC LIMIT 1");
+  if (!newest) return failure(std::move(newest.error()));
+  for (const Grain grain : kGrains) {
+    auto row = newest->bind(seconds_of(grain)).step();
+    if (!row) return failure(std::move(row.error()));
+    if (!*row) continue;
+    const auto slice = slice_at(db, grain, newest->integer(0));
+    if (!slice) return failure(slice.error());
+  }
+  const auto sampled = latest_sampled(db);
+  if (!sampled) return failure(sampled.error());
+  return {};
+}
+
 Result<std::optional<SliceBreak>> check_slices(const Database& db) {
   for (std::size_t i = 1; i < kGrains.size(); ++i) {
     auto broken = check_grain(db, kGrains[i], kGrains[i - 1]);

@@ -29,6 +29,9 @@ Result<std::optional<Sampled>> latest_sampled(const Database& db);
 // Removes what is older than it is kept, of each grain about `rows_max` at most. REQUIRES: within a transaction.
 Result<Pruned> prune_slices(const Database& db, std::int64_t now, std::uint64_t rows_max);
 
+// What the next slice will be added to: kInvalid if it is damaged.
+Result<> check_newest_slices(const Database& db);
+
 // As Reader's. REQUIRES: within a transaction.
 Result<std::vector<Slice>> slices_of(const Database& db, Grain grain, std::int64_t from, std::int64_t to);
 Result<Total> total_of(const Database& db, std::int64_t from, std::int64_t to);

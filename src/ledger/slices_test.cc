@@ -463,6 +463,25 @@ TEST_CASE("slices: a row that nobody writes here is damage, not a figure") {
   }
 }
 
+TEST_CASE("slices: a ledger to which no slice can be added is set aside, not opened again and again") {
+  for (const char* const change :
+       {"UPDATE slices SET up = 61 WHERE grain = 60", "UPDATE slices SET latency = x'0207' WHERE grain = 86400",
+        "DROP TABLE slices", "DROP TABLE sampled", "ALTER TABLE sampled DROP COLUMN written"}) {
+    CAPTURE(change);
+    const Folder folder;
+    const std::string path = folder / "ledger.db";
+    {
+      auto ledger = must(Ledger::open(path));
+      add_to(ledger, {{.start = kMidnight, .good = 5, .up = 6}});
+    }
+    run_sql(path, change);
+    CHECK(code_of(Ledger::open(path)) == Code::kInvalid);
+    auto ledger = must(Ledger::open_or_set_aside(path, at(kMidnight)));
+    add_to(ledger, {{.start = kMidnight, .good = 5, .up = 6}});
+    CHECK(must(ledger.size()).rows == 1);  // which says so
+  }
+}
+
 // Not a test. Prints what docs/internals/ledger.md says:
 //   ledger_test -ns -tc='slices: how long it takes'
 TEST_CASE("slices: how long it takes" * doctest::skip()) {
