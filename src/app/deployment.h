@@ -60,7 +60,6 @@ class Deployment {
 
   // No step any more: the service goes down, or another supervisor goes on.
   void suspend() { suspended_ = true; }
-  void resume() { suspended_ = false; }  // nobody goes on in our place
 
   bool under_way() const { return rollout_.has_value(); }
   std::string progress() const;

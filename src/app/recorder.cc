@@ -242,6 +242,33 @@ Result<> Recorder::take_measured() {
                     measured_.begin() + static_cast<std::ptrdiff_t>(std::min(measured_.size(), kAtOnce)));
   }
   if (measured.empty()) return {};
+  auto added = add_to_ledger(measured);
+  std::size_t taken = measured.size(), dropped = 0;
+  if (!added && added.error().code() == Code::kLimit) {
+    // Seconds of one of them are in the record already, and are not told again: what was counted in it goes to the
+    // next.
+    added = add_to_ledger(std::span(measured).first(1));
+    taken = 1;
+    if (!added && added.error().code() == Code::kLimit) {
+      added = {};
+      dropped = 1;
+    }
+  }
+  if (!added) {
+    if (added.error().code() == Code::kInvalid) ledger_.reset();
+    return added;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    slices_dropped_ += dropped;
+    measured_.erase(measured_.begin(),
+                    measured_.begin() + static_cast<std::ptrdiff_t>(std::min(taken, measured_.size())));
+  }
+  if (taken < measured.size()) wake();
+  return {};
+}
+
+Result<> Recorder::add_to_ledger(std::span<const Measured> measured) {
   auto before = counters_before();
   if (!before) return failure(std::move(before.error()));
   std::vector<ledger::Slice> slices;
@@ -249,21 +276,10 @@ Result<> Recorder::take_measured() {
     slices.push_back(slice_of(one, *before));
     *before = one.counters;
   }
-  const auto added = ledger_->add(slices, {.table_id = table_.header.id,
-                                           .counters = bytes_of(*before),
-                                           .until = measured.back().until,
-                                           .boot_id = boot_id_});
-  // Seconds that are in the record already are not told again: these slices are given up, and their counts go to the
-  // next.
-  if (!added && added.error().code() != Code::kLimit) {
-    if (added.error().code() == Code::kInvalid) ledger_.reset();
-    return failure(added.error());
-  }
-  const std::lock_guard lock(mutex_);
-  if (!added) slices_dropped_ += slices.size();
-  measured_.erase(measured_.begin(),
-                  measured_.begin() + static_cast<std::ptrdiff_t>(std::min(slices.size(), measured_.size())));
-  return {};
+  return ledger_->add(slices, {.table_id = table_.header.id,
+                               .counters = bytes_of(*before),
+                               .until = measured.back().until,
+                               .boot_id = boot_id_});
 }
 
 ledger::Event Recorder::recorded(const plane::Event& event) const {

@@ -11,6 +11,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -70,6 +71,7 @@ class Recorder {
   Result<> take_told();
   Result<> take_down();
   Result<> take_measured();
+  Result<> add_to_ledger(std::span<const Measured> measured);
   Result<Counters> counters_before();
   Result<> open();
   ledger::Event recorded(const plane::Event& event) const;

@@ -44,6 +44,7 @@ struct Outcome {
   std::vector<std::string> log_tail;  // last lines of the replica's log, when it explains the message
   std::string log_file;               // the log they are from
   bool goes_on = false;               // not down: another supervisor takes our place
+  bool by_the_anchor = false;         // ... whom our anchor is to start, once we have ended
 };
 
 // Runs until the service is down, with nothing of it left, or goes on under another supervisor. SIGINT and SIGTERM do

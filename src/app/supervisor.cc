@@ -177,15 +177,8 @@ Task<Outcome> Supervisor::run() {
   tasks_.start(announce_up());
   tasks_.start(carry_counters());
   if (auto opened = handover_.open(service_.paths.handover_socket()); !opened) warn(opened.error().text());
-  while (true) {
-    while (phase_ != Phase::kStopping && phase_ != Phase::kLeaving) (void)co_await wait_for(changed_, Instant::never());
-    if (phase_ == Phase::kLeaving) {
-      if (co_await leave()) break;
-    } else {
-      co_await shut_down();
-      break;
-    }
-  }
+  while (phase_ != Phase::kStopping && phase_ != Phase::kLeaving) (void)co_await wait_for(changed_, Instant::never());
+  phase_ == Phase::kStopping ? co_await shut_down() : co_await leave();
   co_await helpers.join();
   // What left its replica's session, and so escaped the end of its group.
   if (phase_ == Phase::kStopping) (void)co_await end_leftovers(loop_, service_.paths);
@@ -544,7 +537,7 @@ std::string Supervisor::check_in_words() const {
 }
 
 Outcome Supervisor::outcome() const {
-  if (phase_ == Phase::kLeaving) return {.goes_on = true};
+  if (phase_ == Phase::kLeaving) return {.goes_on = true, .by_the_anchor = !to_new_anchor_};
   if (verdict_.outcome != supervise::Outcome::kGaveUp) return {};
   const std::string startup = format_duration(service_.config.replicas.health.startup);
   Outcome result{.exit_status = verdict_.exit_status, .message = "", .log_tail = {}, .log_file = {}};

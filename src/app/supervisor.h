@@ -141,8 +141,7 @@ class Supervisor final : private ReplicaUnit::Owner {
   void tell_manager();
   Task<Result<>> answers(const config::Address& at);
   Task<void> shut_down();
-  Task<bool> leave();
-  void stay();
+  Task<void> leave();
   Task<void> room_by_gateway(pid_t pid);
   Task<void> gone(pid_t pid);
   bool see_off_gateway(const supervise::Found& found);

@@ -57,6 +57,7 @@ bool is_stopped(const plane::Route& route) {
 Task<void> Supervisor::inherit() {
   plane::Header& header = table_->header;
   anchor_ = static_cast<pid_t>(table_->anchor.load().value_or(plane::Part{}).pid);
+  header.leave = Leave::kDied;  // whatever the one before was leaving for, it has not come to that
   const auto self = supervise::read_process_stat(::getpid());
   table_->supervisor.store({.pid = static_cast<std::uint32_t>(::getpid()),
                             .starts = table_->supervisor.load().value_or(plane::Part{}).starts,
@@ -423,29 +424,15 @@ Result<> Supervisor::wish_upgrade(const std::string& program) {
 }
 
 // Everything else stays as it is. The next program may not be able to read our log, so the keeper takes it first.
-// False: the anchor has gone before us, and what we would have left to it with it; so we stay.
-Task<bool> Supervisor::leave() {
+Task<void> Supervisor::leave() {
   const Instant until = loop_.now() + 2s;
   while (keeper_.pid() != 0 && table_->header.log_taken + 1 < table_->log.next_number() && loop_.now() < until) {
     net::Doorbell::ring(kBellToKeeper);
     if (!co_await loop_.sleep(5ms)) break;
   }
-  if (!to_new_anchor_ && (anchor_gone_ || ::getppid() != anchor_)) {
-    stay();
-    co_return false;
-  }
   (void)changed(false);
   gateway_.let_go();
   keeper_.let_go();
-  co_return true;
-}
-
-void Supervisor::stay() {
-  table_->header.leave = Leave::kDied;
-  phase_ = table_->header.announced != 0 ? Phase::kRunning : Phase::kStarting;
-  if (phase_ == Phase::kStarting) tasks_.start(announce_up());
-  deployment_.resume();
-  if (reload_) give_up_reload("the anchor is gone");
 }
 
 bool Supervisor::renewing() const {

@@ -216,7 +216,19 @@ int take_over_service(const app::Paths& paths, const StartOptions& options) {
   return in_background(make, paths);
 }
 
+// We have left our place to a successor, and whoever would start it is gone: we are the successor, with what we were
+// given. Returns when that cannot be.
+void succeed_ourselves(const std::vector<std::string>& arguments) {
+  std::vector<std::string> words = {"nines", "internal-supervisor"};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  ::execv("/proc/self/exe", argv.data());
+}
+
 int supervisor_main(const std::vector<std::string>& arguments) {
+  const pid_t anchor = ::getppid();
   auto paths = app::read_anchor_arguments(arguments);
   auto config = app::config_of_snapshot(app::kSnapshot);
   if (!paths || !config) {
@@ -225,6 +237,7 @@ int supervisor_main(const std::vector<std::string>& arguments) {
   }
   const app::Service service{std::move(*config), std::move(*paths)};
   const app::Outcome outcome = supervise_and_print(service);
+  if (outcome.by_the_anchor && ::getppid() != anchor) succeed_ourselves(arguments);
   if (outcome.goes_on) return kDone;
   const std::string text = outcome_text(outcome);
   std::fputs(text.c_str(), stderr);

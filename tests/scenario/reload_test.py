@@ -232,7 +232,7 @@ class Reload(unittest.TestCase):
 
     def test_the_anchor_is_killed_in_the_middle(self):
         """The message dies with it, unless it was taken before: either way the service is whole, and a supervisor there."""
-        for pause in (0, 0.002, 0.005, 0.01):
+        for pause in (0, 0.002, 0.004, 0.005, 0.006, 0.008, 0.01):
             with self.subTest(pause), harness.Service(yaml(harness.free_port(), count=2)) as service:
                 service.up()
                 state = settled(service, 2)
@@ -286,7 +286,7 @@ class Reload(unittest.TestCase):
         for number in range(4):
             service.write("nines.yaml", text + gateway(queue=10 + number))
             service.nines("reload", status=0)
-            self.assertEqual(service.replica("odd-1")["in_flight"], 1)
+            self.assertGreaterEqual(service.replica("odd-1")["in_flight"], 1)  # a probe may be under way, too
         status, _, body = request.answer()
         self.assertEqual((status, body.count(b"\n")), (200, 450))
         harness.wait_for(lambda: service.replica("odd-1")["in_flight"] == 0, 10, "nothing in flight")

@@ -126,7 +126,7 @@ class Truth(unittest.TestCase):
             self.assertEqual((found["requests"]["good"], found["requests"]["bad"]), (client.good, client.bad))
             self.assertEqual(found["requests"]["aborted"], 0)
             self.assertLessEqual(abs(found["seconds"]["down"] - truth), PROBE + 1, (truth, found["seconds"]))
-            self.assertTrue(3 <= found["seconds"]["degraded"] <= 6, found["seconds"])
+            self.assertTrue(2 <= found["seconds"]["degraded"] <= 8, found["seconds"])
             outages = [i for i in found["incidents"] if i["target"] is None]
             self.assertEqual([i["severity"] for i in outages], ["down", "degraded"], outages)
             self.assertEqual([i["cause"] for i in outages], ["upstream", "upstream"])
@@ -210,7 +210,7 @@ class Causes(unittest.TestCase):
     def test_while_nothing_ran_it_was_down(self):
         service = self.enterContext(harness.Service(harness.slow_service(1)))
         service.up()
-        self.assertIn("nothing was measured", service.nines("report", status=1).stderr)
+        self.assertRegex(service.nines("report", status=1).stderr, "nothing was measured|there is no ledger")
 
         def ended(number):
             """The report, once that many outages are over."""
