@@ -30,15 +30,29 @@ Measurement::Measurement(net::EpollLoop& loop, plane::Table& table, Prober& prob
       recorder_(recorder),
       meter_(table.metered.load().value_or(plane::Metered{})),
       counters_(counters_in(table)) {
-  if (meter_.memory().slice_s == 0 && table_.header.carried == 0) mind_absence(ledger_file);
-}
-
-void Measurement::mind_absence(const std::string& ledger_file) {
+  if (meter_.memory().slice_s != 0) return;
   const auto reader = ledger::Reader::open(ledger_file);
   if (!reader) return;  // there is none yet, or the recorder will say what is wrong with it
-  const auto last = reader->latest_sampled();
-  const auto stops = reader->rows({.kind = "service_stopping", .limit = 1, .newest = true});
-  const auto starts = reader->rows({.kind = "service_started", .limit = 2, .newest = true});
+  const bool in_trouble = mind_trouble(*reader);
+  if (table_.header.carried == 0) mind_absence(*reader, in_trouble);
+}
+
+// An outage that the record has not seen the end of: it was told by a keeper of another table.
+bool Measurement::mind_trouble(const ledger::Reader& reader) {
+  std::optional<ledger::Row> last;
+  for (const char* const kind : {"service_down", "service_degraded", "service_up"}) {
+    const auto rows = reader.rows({.kind = kind, .limit = 1, .newest = true});
+    if (rows && !rows->empty() && (!last || last->seq < rows->front().seq)) last = rows->front();
+  }
+  if (!last || last->event.kind == "service_up") return false;
+  meter_.begin_in_trouble(last->event.b, last->event.kind == "service_down");
+  return true;
+}
+
+void Measurement::mind_absence(const ledger::Reader& reader, bool in_trouble) {
+  const auto last = reader.latest_sampled();
+  const auto stops = reader.rows({.kind = "service_stopping", .limit = 1, .newest = true});
+  const auto starts = reader.rows({.kind = "service_started", .limit = 2, .newest = true});
   if (!last || !*last || (*last)->table_id == table_.header.id || !stops || !starts) return;
   // The present start may be in the record already.
   std::uint64_t started = 0;
@@ -51,7 +65,7 @@ void Measurement::mind_absence(const std::string& ledger_file) {
   if (absence->why != Absence::Why::kStopped) tell({plane::EventKind::kHostDown, 0, 0, absence->text});
   tell({plane::EventKind::kServiceDown, absence->from - 1, absence->from, absence->text});
   recorder_.add_down(absence->from, absence->to);
-  meter_.begin_down(absence->from);
+  if (!in_trouble) meter_.begin_in_trouble(absence->from, true);
 }
 
 void Measurement::tell(const Meter::Told& told) {

@@ -8,6 +8,7 @@
 #include "app/prober.h"
 #include "app/recorder.h"
 #include "base/task.h"
+#include "ledger/reader.h"
 #include "net/epoll_loop.h"
 #include "plane/plane.h"
 
@@ -23,7 +24,8 @@ class Measurement {
   Task<void> run();
 
  private:
-  void mind_absence(const std::string& ledger_file);
+  bool mind_trouble(const ledger::Reader& reader);
+  void mind_absence(const ledger::Reader& reader, bool in_trouble);
   void tell(const Meter::Told& told);
   void look();
   void hand_over(const Meter::Closed& closed);

@@ -41,13 +41,13 @@ void Meter::begin(const Look& look) {
   memory_.at_ns = look.at.since_boot.count();
   memory_.good = look.requests.good;
   memory_.bad = look.requests.bad;
-  if (memory_.trouble_s != 0)
+  if (memory_.trouble_s != 0 && memory_.worst == 2)
     memory_.down = static_cast<std::uint32_t>(std::max<std::int64_t>(memory_.until_s - memory_.trouble_s, 0));
 }
 
-void Meter::begin_down(std::int64_t from) {
+void Meter::begin_in_trouble(std::int64_t from, bool down) {
   memory_.trouble_s = from;
-  memory_.worst = 2;
+  memory_.worst = down ? 2 : 1;
 }
 
 // Told once: from then on the memory goes by the clock as it is now.

@@ -58,8 +58,8 @@ class Meter {
   explicit Meter(const plane::Metered& memory) : memory_(memory) {}
 
   Findings look(const Look& look);
-  // Before the first look: it was down from `from` on (Unix seconds), and is not known to be well again.
-  void begin_down(std::int64_t from);
+  // Before the first look: it was not well from `from` on (Unix seconds), and is not known to be well again.
+  void begin_in_trouble(std::int64_t from, bool down);
   // The present slice as it is, for a keeper that leaves: what comes later is added to it. nullopt: there is nothing.
   std::optional<Closed> close();
 

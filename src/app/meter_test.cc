@@ -177,7 +177,7 @@ TEST_CASE("meter: a keeper dies, and the next one goes on") {
 
 TEST_CASE("meter: it was down before it began") {
   Meter meter{plane::Metered{}};
-  meter.begin_down(kBegin - 100);
+  meter.begin_in_trouble(kBegin - 100, true);
   Play play(meter.memory());
   play.look({});
   play.seconds("??xx" + std::string(10, '.'));

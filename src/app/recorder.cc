@@ -71,6 +71,12 @@ ledger::Slice slice_of(const Measured& measured, const Counters& before) {
 }
 static_assert(plane::kLatencyBuckets <= ledger::kBucketsMax);
 
+void advance(Counters& base, const Counters& now) {
+  const auto at_least = [](std::uint64_t& old, std::uint64_t current) { old = std::max(old, current); };
+  for (std::size_t i = 0; i < base.outcomes.size(); ++i) at_least(base.outcomes[i], now.outcomes[i]);
+  for (std::size_t i = 0; i < base.latency.size(); ++i) at_least(base.latency[i], now.latency[i]);
+}
+
 Recorder::Recorder(plane::Table& table, const Paths& paths, std::vector<std::string> replicas)
     : table_(table),
       file_(paths.ledger_file()),
@@ -121,10 +127,10 @@ Task<void> Recorder::run() {
   net::Doorbell bell(loop_, Fd(::fcntl(bell_.get(), F_DUPFD_CLOEXEC, 3)));
   while (true) {
     const auto taken = take();
+    const auto size = ledger_ ? ledger_->size() : failure(Code::kUnavailable, "");
     {
       const std::lock_guard lock(mutex_);
       facts_.problem = taken ? "" : taken.error().text();
-      const auto size = ledger_ ? ledger_->size() : failure(Code::kUnavailable, "");
       facts_.slices_dropped = slices_dropped_;
       facts_.rows = size ? std::optional(size->rows) : std::nullopt;
     }
@@ -274,7 +280,7 @@ Result<> Recorder::add_to_ledger(std::span<const Measured> measured) {
   std::vector<ledger::Slice> slices;
   for (const Measured& one : measured) {
     slices.push_back(slice_of(one, *before));
-    *before = one.counters;
+    advance(*before, one.counters);
   }
   return ledger_->add(slices, {.table_id = table_.header.id,
                                .counters = bytes_of(*before),

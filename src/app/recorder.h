@@ -44,6 +44,9 @@ struct Measured {
 };
 // The slice for the ledger: with what was counted since `before`. Pure.
 ledger::Slice slice_of(const Measured& measured, const Counters& before);
+// What has been recorded, for the next slice. Never lower than before: a table whose counters were carried over to
+// another one has none left, and what was counted twice would be these.
+void advance(Counters& base, const Counters& now);
 
 class Recorder {
  public:

@@ -327,6 +327,8 @@ std::expected<Command, Reply> maintenance_of(Parser& parser) {
   const std::string& action = maintenance.action;
   if (action != "start" && action != "stop" && action != "plan" && action != "list")
     return complain("`nines maintenance` does not take " + in_quotes(action) + "; it is start, stop, plan or list");
+  if (const auto checked = config::check_text(maintenance.reason); !checked)
+    return complain("--reason: " + checked.error().text());
   const bool plan = action == "plan";
   if (plan != parser.period_from.has_value())
     return complain(plan ? "say when it begins: nines maintenance plan --from \"2026-11-30 02:00\" --for 1h"

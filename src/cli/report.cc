@@ -60,7 +60,10 @@ Figure time_figure(const ledger::Report& report) {
     return {"availability", "unknown", "nothing is known of this time"};
   const auto& time = *report.contractual;
   const auto nines = availability::format_nines(*time.observed);
-  std::string note = (nines ? *nines + " nines" : "no outage was seen");
+  const bool nothing = time.coverage >= 1 && report.requests.bad == 0;
+  std::string note = nines     ? *nines + " nines"
+                     : nothing ? "no outage was seen"
+                               : "no second is known in which all failed";
   if (time.coverage < 1) {
     note += "; known " + availability::format_percent(Availability::of_unavailability(1 - time.coverage)) +
             " % of the time: at worst " + percent(time.low) + ", at best " + percent(time.high);
@@ -122,6 +125,7 @@ void add_repairs(Document& document, const ledger::Report& report) {
 
 std::string users_text(const ledger::Incident& incident) {
   if (!incident.of_service()) return "no user noticed";
+  if (!incident.ended) return "how many requests failed is not known yet";
   return incident.failed_requests > 0 ? plural(incident.failed_requests, "request", "requests") + " failed"
                                       : "no request came";
 }
@@ -173,8 +177,9 @@ Document document_of(const ledger::Report& report, const ReportFacts& facts) {
     const bool over = report.window.end >= report.asked.end;
     document.verdict = "the objective of " + facts.objective_text +
                        (*verdict == ledger::Verdict::kMissed ? " is missed"
-                        : *verdict == ledger::Verdict::kMet  ? (over ? " is met" : " is met so far")
-                                                             : " is met, as far as is known");
+                        : *verdict == ledger::Verdict::kMet  ? " is met"
+                        : over                               ? " is met, as far as is known"
+                                                             : " is met so far");
   }
   return document;
 }

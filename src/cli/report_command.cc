@@ -32,6 +32,7 @@ int perform(const GlobalOptions& global, const ReportOptions& options) {
                     .period = period->text,
                     .objective = {},
                     .objective_text = ""};
+  bool unreadable = false;
   if (!paths->config_file.empty()) {
     if (const auto config = config::load(paths->config_file)) {
       if (config->service) facts.service = *config->service;
@@ -45,6 +46,7 @@ int perform(const GlobalOptions& global, const ReportOptions& options) {
     }
   }
   std::fputs(render(*report, facts, options.json ? ReportFormat::kJson : options.format).c_str(), stdout);
+  if (unreadable) return kWrong;
   const bool missed = facts.objective && verdict_of(*report, *facts.objective) == ledger::Verdict::kMissed;
   return missed ? kNo : kDone;
 }

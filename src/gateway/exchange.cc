@@ -167,6 +167,7 @@ Task<Exchange::Ended> Exchange::attempt(std::size_t slot) {
   const Instant begun = shop_.loop.now();
   {
     Attempt attempt(shop_.upstreams, slot, &client_left_, &blame_);
+    if (is_probe()) attempt.of_ourselves();
     buffers_.tried.push_back(attempt.incarnation());
     buffers_.attempts.push_back({slot, "", 0ns});
     sent_ = all_sent_ = exited_ = hung_ = false;
@@ -533,8 +534,7 @@ void Exchange::count() {
   if (std::exchange(counted_, true)) return;
   plane::ServiceCounters& service = shop_.table.service;
   const auto add = [&service](plane::Outcome outcome) { add_one(service.outcomes[static_cast<std::size_t>(outcome)]); };
-  const std::string& key = shop_.settings.probe_key;
-  if (!key.empty() && request_.find(http::Name::kXNinesProbe) == key) return add(plane::Outcome::kExcluded);
+  if (is_probe()) return add(plane::Outcome::kExcluded);
   // Who closes once it has its answer may have done so before we hear that the last of it is written.
   const bool gone = client_left_.cancelled() && !whole_;
   const bool left = !refused_ && (status_ == 0 || gone || (broken_ && cause_ != "broken_off"));
@@ -550,6 +550,11 @@ void Exchange::count() {
   if (bad) add_one(service.errors);
   if (refused_ && status_ < 500) add_one(service.client_errors);
   service.latency.record(shop_.loop.now() - begun_);
+}
+
+bool Exchange::is_probe() const {
+  const std::string& key = shop_.settings.probe_key;
+  return !key.empty() && request_.has(http::Name::kXNinesProbe) && request_.find(http::Name::kXNinesProbe) == key;
 }
 
 void Exchange::log() const {

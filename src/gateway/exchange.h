@@ -112,6 +112,7 @@ class Exchange {
   std::string forwarded_for() const;
   void timed_out(plane::Timeout which);
   void count();
+  bool is_probe() const;
   void log() const;
 
   Shop& shop_;

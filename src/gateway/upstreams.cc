@@ -55,7 +55,7 @@ Attempt::Attempt(Upstreams& upstreams, std::size_t slot, CancelScope* parent, Bl
 }
 
 void Attempt::sent(bool movable) {
-  if (!replica_gone()) upstreams_.guard_.begin(slot_, waiter_, movable);
+  if (!ours_ && !replica_gone()) upstreams_.guard_.begin(slot_, waiter_, movable);
 }
 
 Attempt::~Attempt() {
@@ -69,13 +69,14 @@ Attempt::~Attempt() {
 plane::Observed& Attempt::observed() const { return upstreams_.table_.observed[slot_]; }
 
 void Attempt::answered(int status, bool retry_after, Duration to_first_byte) {
+  waiter_.unlink();
+  progress();
+  if (ours_) return;
   add_one(observed().requests);
   counted_ = true;
   erred_ = status >= 500;
   if (erred_) add_one(observed().errors);
   observed().latency.record(to_first_byte);
-  waiter_.unlink();
-  progress();
   Upstreams::Replica& replica = upstreams_.replicas_[slot_];
   if (replica.route.incarnation == incarnation_) replica.latency.record(to_first_byte, upstreams_.loop_.now());
   well_ = proves_well(status);
@@ -83,6 +84,7 @@ void Attempt::answered(int status, bool retry_after, Duration to_first_byte) {
 }
 
 void Attempt::failed(Failure failure) {
+  if (ours_) return;
   if (!counted_) add_one(observed().requests);
   if (!erred_) add_one(observed().errors);
   counted_ = erred_ = true;
@@ -103,7 +105,10 @@ void Attempt::blame(Failure failure) {
   }
 }
 
-void Attempt::progress() { raise(observed().progress_ns, upstreams_.loop_.now()); }
+void Attempt::progress() {
+  // A health page that answers says nothing of the engine behind it: whether that moves, clients' requests tell.
+  if (!ours_) raise(observed().progress_ns, upstreams_.loop_.now());
+}
 
 bool Attempt::is_supervised() const { return upstreams_.replicas_[slot_].route.pid != 0; }
 

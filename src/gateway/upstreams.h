@@ -63,6 +63,8 @@ class Attempt final : public ListLink {
   // failed() may follow answered(): the answer broke off.
   void answered(int status, bool retry_after, Duration to_first_byte);
   void failed(Failure failure);
+  // A probe of nines itself: it says nothing of what clients get, and counts nowhere. Before anything else.
+  void of_ourselves() { ours_ = true; }
   // The replica has the whole request, and its first byte is waited for. `movable`: the request may be taken away from
   // it, should it hang, since it may be sent elsewhere.
   void sent(bool movable);
@@ -87,6 +89,7 @@ class Attempt final : public ListLink {
   Waiter waiter_{scope_};
   Share in_flight_;
   Blame* blame_;
+  bool ours_ = false;
   bool counted_ = false;  // as a request that ended
   bool erred_ = false;    // and as an error
   bool well_ = false;     // what it was answered proves the replica well

@@ -624,6 +624,10 @@ Task<void> outcomes(Loop& loop) {
     (void)co_await world.raw(row.request);
     CHECK(outcomes_of(world) == row.expected);
     CHECK(replica.last_head.find("Probe") == std::string::npos);  // nobody learns the key
+    const bool ours = row.request.find("secret") != std::string::npos;
+    const bool reached = replica.requests > 0;
+    CHECK(world.table->observed[0].requests == (reached && !ours ? 1U : 0U));
+    if (ours) CHECK(world.counters().requests == 0);
     co_await world.worker.drain(1s);
     co_await replica.stop();
   }

@@ -86,7 +86,7 @@ void Incidents::add(const Row& row) {
   if (kind == "ready") return end_of_replica(row);
   if (kind == "canary_passed" || kind == "unejected") return end_of_replica(row);
   if (kind == "exited") {
-    if (event.b == kOrdered) return;
+    if (event.b == kOrdered) return end_of_replica(row);  // whoever was ill is gone
     return begin_of_replica(row, event.b == kOutOfMemory ? Cause::kMemory
                                  : event.b == kGivenUp   ? Cause::kHang
                                                          : Cause::kExit);
@@ -185,9 +185,16 @@ void Incidents::remember(const Row& row, Cause cause, const std::string& words, 
     happened.cause = Cause::kDeploy;
     happened.words = "during the deploy of release " + std::to_string(*deploy_) + ", " + words;
   }
-  if (service_) explain(incidents_[*service_], happened);
+  if (service_ && may_explain(incidents_[*service_], happened)) explain(incidents_[*service_], happened);
   std::erase_if(lately_, [&](const Happened& old) { return old.at + kBefore + kBefore < at; });
   lately_.push_back(std::move(happened));
+}
+
+// What people do during an outage, they do because of it; what comes to light of a replica was there before.
+bool Incidents::may_explain(const Incident& incident, const Happened& happened) {
+  constexpr Duration kAtOnce = 3s;
+  const bool of_people = happened.cause == Cause::kStopped || happened.cause == Cause::kDeploy;
+  return !of_people || happened.at <= incident.first_bad + kAtOnce;
 }
 
 void Incidents::explain(Incident& incident, const Happened& happened) {

@@ -7,7 +7,8 @@
 //                    downtime
 //
 // The cause of a service's incident is the gravest thing known to have happened from kBefore before its onset to its
-// end; what happened to its replicas meanwhile are incidents of their own, and named in it.
+// end; what people did (a deploy, an end) only if it was before. What happened to its replicas meanwhile are incidents
+// of their own, and named in it.
 #pragma once
 
 #include <cstdint>
@@ -91,6 +92,7 @@ class Incidents {
   void begin_of_replica(const Row& row, Cause cause);
   void end_of_replica(const Row& row);
   void remember(const Row& row, Cause cause, const std::string& words, const std::string& replica = "");
+  static bool may_explain(const Incident& incident, const Happened& happened);
   void explain(Incident& incident, const Happened& happened);
 
   std::vector<Incident> incidents_;

@@ -112,6 +112,12 @@ TEST_CASE("incidents: what the events come to") {
       {"a person",
        "5 service_stopping service 0 0 nines down (me)\n6 service_down - 4 5\n20 service_up - 19 0\n",
        {"service down stopped (4..5)-19 failed 0 of rows 1 2 3"}},
+      {"a person who ends it because of an outage is not its cause",
+       "7 service_down - 5 6\n20 service_stopping service 0 0 nines down (me)\n60 service_up - 50 9\n",
+       {"service down upstream (5..6)-50 failed 9 of rows 1 3"}},
+      {"a replica that was ill and is taken away is ill no more",
+       "5 exited api-3 9 1\n6 spawned api-3 0 0\n8 exited api-3 15 0 killed by SIGTERM (15)\n",
+       {"api-3 unnoticed exit (5..5)-8 failed 0 of api-3 rows 1 3"}},
       {"an end without a beginning is none: it was removed for its age", "5 service_up - 3 9\n6 ready api-1 0 0\n", {}},
   };
   for (const Row& row : rows) {

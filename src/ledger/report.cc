@@ -40,10 +40,8 @@ Report report_of(const Interval& asked, const Interval& window, const Total& tot
   std::erase_if(report.incidents, [&](const Incident& incident) {
     return incident.first_bad >= window.end || (incident.ended && *incident.ended < window.begin);
   });
-  report.operation.failures =
-      static_cast<std::uint64_t>(std::ranges::count_if(report.incidents, [&](const Incident& i) {
-        return i.of_service() && i.severity == Incident::Severity::kDown && window.contains(i.first_bad);
-      }));
+  report.operation.failures = static_cast<std::uint64_t>(std::ranges::count_if(
+      report.incidents, [&](const Incident& i) { return i.of_service() && i.severity == Incident::Severity::kDown; }));
   return report;
 }
 
@@ -52,8 +50,9 @@ Result<Report> report_of(const Reader& reader, const Interval& period, WallTime 
   if (!since) return failure(since.error());
   if (!*since)
     return failure(Code::kNotFound, "nothing was measured yet; the first figures come after ten seconds of `nines up`");
-  // The present ten seconds are not in the record yet.
-  const std::int64_t whole = start_of(Grain::kTenSeconds, floor_seconds(now));
+  // The present ten seconds are not in the record yet, and those before it only a moment after they are over.
+  constexpr std::int64_t kMoment = 2;
+  const std::int64_t whole = start_of(Grain::kTenSeconds, floor_seconds(now) - kMoment);
   const Interval window{std::max(period.begin, at(**since)), std::min(period.end, at(whole))};
   if (window.empty())
     return failure(Code::kNotFound, "nothing was measured between " + format_rfc3339(period.begin) + " and " +
@@ -69,6 +68,11 @@ Result<Report> report_of(const Reader& reader, const Interval& period, WallTime 
 std::optional<Verdict> verdict_of(const Report& report, const availability::Objective& objective) {
   const availability::ObservedTime time = availability::contractual(report.account);
   if (time.known() <= 0s) return std::nullopt;
+  // Missed for good: whatever comes, the period has no more budget than that.
+  if (report.window.end < report.asked.end) {
+    const bool spent = time.down > availability::allowed_downtime(objective, report.asked.length());
+    return spent ? Verdict::kMissed : Verdict::kMetSoFar;
+  }
   const auto share = [](Duration bad, Duration all) { return availability::ratio(bad, all); };
   if (!objective.met_by(share(time.down, time.known()))) return Verdict::kMissed;
   return objective.met_by(share(time.down + time.unknown, time.total())) ? Verdict::kMet : Verdict::kMetSoFar;

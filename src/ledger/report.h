@@ -23,7 +23,7 @@ struct Report {
   availability::RequestCounts requests;
   availability::Account account;
   std::optional<availability::TimeAvailability> contractual, raw;  // without and with declared maintenance
-  availability::Operation operation;                               // failures: the service's outages that began in it
+  availability::Operation operation;                               // failures: the service's outages that touch it
   std::vector<Incident> incidents;                                 // that touch it, in order of their begin
 };
 
@@ -36,8 +36,8 @@ Report report_of(const availability::Interval& asked, const availability::Interv
 
 enum class Verdict : std::uint8_t {
   kMet,       // also if all that is unknown was down
-  kMetSoFar,  // by what is known
-  kMissed,
+  kMetSoFar,  // by what is known, or the period is not over
+  kMissed,    // by what is known; of a period that is not over: all it may have is spent, so that it stays missed
 };
 // By time, without declared maintenance. nullopt: nothing is known.
 std::optional<Verdict> verdict_of(const Report& report, const availability::Objective& objective);
