@@ -1,14 +1,16 @@
-// What is to be said of the time in which nothing of the service ran: between the last slice of the record and the
-// first keeper of a new shared table. It was down then, since nines is in the data path; only of the last moments
-// before the end, which nobody recorded, nothing is known. Pure.
+// What is to be said of the time in which nothing of the service ran: between the last sign of life and the first
+// keeper of a new shared table. It was down then, since nines is in the data path. Of what lies before that sign, and
+// was not recorded, nothing is known, and neither is of the last moments before an end that nobody ordered. Pure.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
-#include "ledger/event.h"
+#include "app/beacon.h"
 #include "ledger/ledger.h"
+#include "ledger/maintenance.h"
 
 namespace nines::app {
 
@@ -24,9 +26,17 @@ struct Absence {
   bool operator==(const Absence&) const = default;
 };
 
-// `last`: how far slices were recorded. `stopping`: the last row of the record that says that the service is going
-// down, unless one that it was started comes after it. nullopt: there was no time between.
-std::optional<Absence> absence_of(const ledger::Sampled& last, const std::optional<ledger::Row>& stopping,
-                                  const std::string& boot_id, WallTime now);
+// What is left of the table before this one.
+struct Remains {
+  std::optional<ledger::Sampled> last;  // how far slices were recorded
+  std::optional<SignOfLife> sign;
+  std::string stopped_by;  // by the record, if nothing says that the service was started after that; else empty
+};
+
+// nullopt: there was no time between, or nothing says when it began.
+std::optional<Absence> absence_of(const Remains& remains, const std::string& boot_id, WallTime now);
+
+// The time between, in order: in declared maintenance, or not.
+std::vector<ledger::Stretch> stretches_of(std::int64_t from, std::int64_t to, const ledger::Maintenance& maintenance);
 
 }  // namespace nines::app

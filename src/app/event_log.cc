@@ -13,7 +13,8 @@ EventLog::EventLog(plane::Table& table, std::function<void(const Event&)> each)
     : table_(table),
       each_(std::move(each)),
       inboxes_{{table.gateway_events, plane::Origin::kGateway, table.header.gateway_events_taken},
-               {table.anchor_events, plane::Origin::kAnchor, table.header.anchor_events_taken}} {
+               {table.anchor_events, plane::Origin::kAnchor, table.header.anchor_events_taken},
+               {table.keeper_events, plane::Origin::kKeeper, table.header.keeper_events_taken}} {
   for (Inbox& inbox : inboxes_) inbox.next = inbox.taken + 1;
   for (const Event& event : table_.log.read(1).events) {
     for (Inbox& inbox : inboxes_) {

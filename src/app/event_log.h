@@ -1,6 +1,7 @@
 // The log of the shared table, as its one writer: the supervisor's own events, and those it takes over from the rings
-// of the gateway and the anchor. Each is in the log once, however often supervisors die: it carries its number in the
-// ring it came through, so the log itself tells what the one before had taken and had no time to note as taken.
+// of the gateway, the anchor and the keeper. Each is in the log once, however often supervisors die: it carries its
+// number in the ring it came through, so the log itself tells what the one before had taken and had no time to note as
+// taken.
 //
 // Overwritten before it could be taken: an event `events_lost` says how many. One thread.
 #pragma once
@@ -42,7 +43,7 @@ class EventLog {
 
   plane::Table& table_;
   std::function<void(const plane::Event&)> each_;
-  Inbox inboxes_[2];
+  Inbox inboxes_[3];
 };
 
 }  // namespace nines::app

@@ -6,7 +6,8 @@
 // meanwhile waits in the FIFO, what was read from there in the spool (log_spool.h), what happened in the log of the
 // shared table.
 //
-// Inherited: kPlane, kSnapshot, kBellToKeeper, kFirstLogPipe…. Arguments: the configuration's file, FOLDER, STATE, RUN.
+// Inherited: kPlane, kBellToSupervisor, kSnapshot, kBellToKeeper, kFirstLogPipe…. Arguments: the configuration's file,
+// FOLDER, STATE, RUN.
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -82,7 +83,7 @@ struct Keeper {
     serving.start(hear_bell(recorder));
     Prober prober(loop, *table, service.config);
     serving.start(prober.run());
-    Measurement measurement(loop, *table, prober, recorder, service.paths.ledger_file());
+    Measurement measurement(loop, *table, prober, recorder, service.paths);
     serving.start(measurement.run());
     const ModelGuard guard(service);
     BackupSchedule backups(loop, service);

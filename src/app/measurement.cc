@@ -1,77 +1,83 @@
 #include "app/measurement.h"
 
 #include <algorithm>
+#include <ranges>
 
-#include "app/absence.h"
+#include "app/process_contract.h"
 #include "app/state_file.h"
 #include "ledger/reader.h"
 
 namespace nines::app {
 namespace {
 
-Counters counters_in(const plane::Table& table) {
-  Counters counters{.latency = table.service.latency.snapshot()};
-  for (std::size_t i = 0; i < plane::kOutcomes; ++i)
-    counters.outcomes[i] = table.service.outcomes[i].load(std::memory_order_relaxed);
-  return counters;
-}
-
-std::uint64_t of(const Counters& counters, plane::Outcome outcome) {
-  return counters.outcomes[static_cast<std::size_t>(outcome)];
-}
-
-}  // namespace
-
-Measurement::Measurement(net::EpollLoop& loop, plane::Table& table, Prober& prober, Recorder& recorder,
-                         const std::string& ledger_file)
-    : loop_(loop),
-      table_(table),
-      prober_(prober),
-      recorder_(recorder),
-      meter_(table.metered.load().value_or(plane::Metered{})),
-      counters_(counters_in(table)) {
-  if (meter_.memory().slice_s != 0) return;
-  const auto reader = ledger::Reader::open(ledger_file);
-  if (!reader) return;  // there is none yet, or the recorder will say what is wrong with it
-  const bool in_trouble = mind_trouble(*reader);
-  if (table_.header.carried == 0) mind_absence(*reader, in_trouble);
-}
+constexpr std::int64_t kToldAfterwards = 1;  // plane::EventKind::kServiceStopping
 
 // An outage that the record has not seen the end of: it was told by a keeper of another table.
-bool Measurement::mind_trouble(const ledger::Reader& reader) {
+std::optional<ledger::Row> open_outage(const ledger::Reader& reader) {
   std::optional<ledger::Row> last;
   for (const char* const kind : {"service_down", "service_degraded", "service_up"}) {
     const auto rows = reader.rows({.kind = kind, .limit = 1, .newest = true});
     if (rows && !rows->empty() && (!last || last->seq < rows->front().seq)) last = rows->front();
   }
-  if (!last || last->event.kind == "service_up") return false;
-  meter_.begin_in_trouble(last->event.b, last->event.kind == "service_down");
-  return true;
+  return last && last->event.kind != "service_up" ? last : std::nullopt;
 }
 
-void Measurement::mind_absence(const ledger::Reader& reader, bool in_trouble) {
-  const auto last = reader.latest_sampled();
+// Who ended the service before this table, if nothing was started since.
+std::string stopped_by(const ledger::Reader& reader, std::uint64_t this_table) {
   const auto stops = reader.rows({.kind = "service_stopping", .limit = 1, .newest = true});
   const auto starts = reader.rows({.kind = "service_started", .limit = 2, .newest = true});
-  if (!last || !*last || (*last)->table_id == table_.header.id || !stops || !starts) return;
+  if (!stops || stops->empty() || !starts) return "";
+  const ledger::Row& stop = stops->front();
   // The present start may be in the record already.
-  std::uint64_t started = 0;
-  for (const ledger::Row& row : *starts)
-    if (row.event.table_id != table_.header.id) started = std::max(started, row.seq);
-  std::optional<ledger::Row> stopping;
-  if (!stops->empty() && stops->front().seq > started) stopping = stops->front();
-  const auto absence = absence_of(**last, stopping, this_boot(), loop_.wall_now());
-  if (!absence) return;
-  if (absence->why != Absence::Why::kStopped) tell({plane::EventKind::kHostDown, 0, 0, absence->text});
-  tell({plane::EventKind::kServiceDown, absence->from - 1, absence->from, absence->text});
-  recorder_.add_down(absence->from, absence->to);
-  if (!in_trouble) meter_.begin_in_trouble(absence->from, true);
+  const bool started = std::ranges::any_of(
+      *starts, [&](const ledger::Row& row) { return row.event.table_id != this_table && row.seq > stop.seq; });
+  return started || stop.event.a == kToldAfterwards ? "" : stop.event.text;
 }
 
-void Measurement::tell(const Meter::Told& told) {
-  plane::Event event{.at_ns = loop_.now().since_boot.count(), .kind = told.kind, .a = told.a, .b = told.b};
-  event.set_text(told.text);
-  recorder_.tell(event);
+std::string stop_in(const plane::Table& table) {
+  const auto events = table.log.read(1).events;
+  for (const plane::Event& event : events | std::views::reverse)
+    if (event.kind == plane::EventKind::kServiceStopping) return event.text;
+  return "nobody knows whom";
+}
+
+}  // namespace
+
+Measurement::Measurement(net::EpollLoop& loop, plane::Table& table, Prober& prober, Recorder& recorder,
+                         const Paths& paths)
+    : loop_(loop),
+      table_(table),
+      prober_(prober),
+      recorder_(recorder),
+      beacon_file_(paths.beacon()),
+      boot_id_(this_boot()),
+      meter_(plane::metered_in(table).value_or(plane::Metered{})) {
+  // What a predecessor had written down and not told any more.
+  table_.keeper_events.publish(meter_.memory().told);
+  if (meter_.memory().version != 0) return;
+  Remains remains;
+  bool in_trouble = false;
+  // There may be none yet; or the recorder will say what is wrong with it.
+  if (const auto reader = ledger::Reader::open(paths.ledger_file())) {
+    if (const auto outage = open_outage(*reader)) {
+      meter_.begin_in_trouble(outage->event.b, outage->event.kind == "service_down");
+      in_trouble = true;
+    }
+    remains.last = reader->latest_sampled().value_or(std::nullopt);
+    remains.stopped_by = stopped_by(*reader, table_.header.id);
+  }
+  if (auto sign = read_sign_of_life(beacon_file_)) remains.sign = std::move(*sign);
+  // The table before ended as this one began; or it is this one, and its memory is gone.
+  if (table_.header.carried != 0 || (remains.last && remains.last->table_id == table_.header.id)) return;
+  const auto absence = absence_of(remains, boot_id_, loop_.wall_now());
+  if (!absence) return;
+  std::vector<Meter::Told> told;
+  if (absence->why == Absence::Why::kStopped && remains.stopped_by.empty())
+    told.push_back({plane::EventKind::kServiceStopping, kToldAfterwards, 0, remains.sign->stopped_by, absence->from});
+  if (absence->why != Absence::Why::kStopped) told.push_back({plane::EventKind::kHostDown, 0, 0, absence->text, {}});
+  told.push_back({plane::EventKind::kServiceDown, absence->from - 1, absence->from, absence->text, {}});
+  meter_.begin_after(absence->from, absence->to, std::move(told));
+  if (!in_trouble) meter_.begin_in_trouble(absence->from, true);
 }
 
 Task<void> Measurement::run() {
@@ -82,36 +88,54 @@ Task<void> Measurement::run() {
     const Duration past = loop_.wall_now().time_since_epoch() % kSecond;
     if (!co_await loop_.sleep(kSecond - past + 1ms)) break;
   } while (true);
-  if (const auto rest = meter_.close()) {
-    counters_ = counters_in(table_);
-    hand_over(*rest);
-    table_.metered.store(meter_.memory());
-  }
+  happen(meter_.close());
 }
 
 void Measurement::look() {
-  const Counters now = counters_in(table_);
   const Prober::Counts probes = prober_.take_counts();
   // The second that has just passed.
   const std::int64_t second = std::chrono::floor<std::chrono::seconds>(loop_.wall_now()).time_since_epoch().count() - 1;
-  const auto found = meter_.look({.at = loop_.now(),
-                                  .wall = loop_.wall_now(),
-                                  .requests = {.good = of(now, plane::Outcome::kGood),
-                                               .bad = of(now, plane::Outcome::kBad),
-                                               .excluded = of(now, plane::Outcome::kExcluded),
-                                               .aborted = of(now, plane::Outcome::kAborted)},
-                                  .probe = prober_.last(),
-                                  .probes_good = probes.good,
-                                  .probes_bad = probes.bad,
-                                  .maintenance = recorder_.in_maintenance(second)});
-  for (const Meter::Told& told : found.told) tell(told);
-  for (const Meter::Closed& closed : found.closed) hand_over(closed);
-  counters_ = now;
-  table_.metered.store(meter_.memory());
+  Meter::Look look{.at = loop_.now(),
+                   .wall = loop_.wall_now(),
+                   .outcomes = {},
+                   .given_up = table_.service.given_up.load(std::memory_order_relaxed),
+                   .probe = prober_.last(),
+                   .probes_good = probes.good,
+                   .probes_bad = probes.bad,
+                   .maintenance = recorder_.in_maintenance(second)};
+  for (std::size_t i = 0; i < plane::kOutcomes; ++i)
+    look.outcomes[i] = table_.service.outcomes[i].load(std::memory_order_relaxed);
+  happen(meter_.look(look));
 }
 
-void Measurement::hand_over(const Meter::Closed& closed) {
-  recorder_.add({closed, std::min(closed.start + Meter::kSlice, meter_.memory().until_s), counters_});
+// All of it at once: when the table keeps the memory.
+void Measurement::happen(const Meter::Findings& findings) {
+  plane::Metered& memory = meter_.memory();
+  std::uint64_t slice = memory.slices - findings.closed.size();
+  for (const plane::MeasuredSlice& closed : findings.closed) table_.slices[++slice % plane::kSlicesMax].store(closed);
+  std::uint64_t number = memory.told - findings.told.size();
+  for (const Meter::Told& told : findings.told) {
+    const Duration ago = told.at_s ? loop_.wall_now() - WallTime(std::chrono::seconds(*told.at_s)) : 0ns;
+    plane::Event event{.at_ns = (loop_.now().since_boot - ago).count(), .kind = told.kind, .a = told.a, .b = told.b};
+    event.set_text(told.text);
+    table_.keeper_events.prepare(event, ++number);
+  }
+  plane::keep(table_, memory);
+  table_.keeper_events.publish(memory.told);
+  if (!findings.told.empty()) net::Doorbell::ring(kBellToSupervisor);
+  if (!findings.closed.empty()) recorder_.wake();
+  give_sign_of_life();
+}
+
+void Measurement::give_sign_of_life() {
+  if (!beacon_) {
+    auto opened = Beacon::open(beacon_file_);
+    if (!opened) return;  // no room, or no right to it: the recorder says the same of the ledger
+    beacon_.emplace(std::move(*opened));
+  }
+  const bool stopping = table_.header.stopping != 0;
+  if (!beacon_->renew({table_.header.id, boot_id_, meter_.memory().until_s, stopping ? stop_in(table_) : ""}))
+    beacon_.reset();
 }
 
 }  // namespace nines::app

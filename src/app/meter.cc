@@ -38,9 +38,6 @@ std::optional<std::size_t> index_of(State state) {
 void Meter::begin(const Look& look) {
   memory_.until_s = unix_seconds(look.wall);
   memory_.slice_s = slice_of(memory_.until_s);
-  memory_.at_ns = look.at.since_boot.count();
-  memory_.good = look.requests.good;
-  memory_.bad = look.requests.bad;
   if (memory_.trouble_s != 0 && memory_.worst == 2)
     memory_.down = static_cast<std::uint32_t>(std::max<std::int64_t>(memory_.until_s - memory_.trouble_s, 0));
 }
@@ -50,68 +47,100 @@ void Meter::begin_in_trouble(std::int64_t from, bool down) {
   memory_.worst = down ? 2 : 1;
 }
 
-// Told once: from then on the memory goes by the clock as it is now.
-void Meter::mind_clock(const Look& look, std::int64_t seconds, Findings& findings) {
-  const std::int64_t elapsed = look.at.since_boot.count() - memory_.at_ns;
-  const std::int64_t step = seconds * kSecondNs - elapsed;
-  if (std::abs(step) < 2 * kSecondNs) return;
-  findings.told.push_back({EventKind::kClockStepped, step, 0, ""});
-  // What was recorded is not recorded twice: until then nothing is judged.
-  if (seconds < 0) memory_.at_ns = look.at.since_boot.count() - seconds * kSecondNs;
+void Meter::begin_after(std::int64_t gone_from, std::int64_t gone_to, std::vector<Told> told) {
+  memory_.gone_from_s = gone_from;
+  memory_.gone_to_s = gone_to;
+  first_told_ = std::move(told);
+}
+
+void Meter::mind_clock(const Look& look, Findings& findings) {
+  const std::int64_t step =
+      (look.wall.time_since_epoch().count() - memory_.wall_ns) - (look.at.since_boot.count() - memory_.at_ns);
+  if (std::abs(step) >= kSecondNs) findings.told.push_back({EventKind::kClockStepped, step, 0, "", {}});
+  const std::int64_t back = memory_.until_s - unix_seconds(look.wall);
+  if (back <= kSkip) return;
+  // What is remembered by the old clock is remembered by the new one from here on.
+  take_slice(memory_.until_s, findings);
+  memory_.until_s -= back;
+  memory_.slice_s = slice_of(memory_.until_s);
+  for (std::int64_t* const when : {&memory_.good_s, &memory_.trouble_s, &memory_.calm_s, &memory_.doubt_s})
+    if (*when != 0) *when -= back;
 }
 
 Meter::Findings Meter::look(const Look& look) {
-  Findings findings;
+  Findings findings{.closed = {}, .told = std::exchange(first_told_, {})};
   if (memory_.slice_s == 0) {
     begin(look);
-    return findings;
+  } else {
+    memory_.probes[0] += static_cast<std::uint32_t>(look.probes_good);
+    memory_.probes[1] += static_cast<std::uint32_t>(look.probes_bad);
+    mind_clock(look, findings);
+    const std::int64_t now = unix_seconds(look.wall);
+    const std::int64_t seconds = now - memory_.until_s;
+    const std::int64_t elapsed = look.at.since_boot.count() - memory_.at_ns;
+    if (seconds > 0 && elapsed <= kLate * kSecondNs) {
+      judge(look, now, std::clamp((elapsed + kSecondNs / 2) / kSecondNs, std::int64_t{1}, seconds), findings);
+    } else if (seconds > 0) {
+      findings.told.push_back(
+          {EventKind::kNotMeasured, seconds, 0, "nobody watched since " + text_of(memory_.until_s), {}});
+      if (memory_.trouble_s != 0) memory_.failed += since_last(look, plane::Outcome::kBad);
+    }
+    memory_.until_s = std::max(memory_.until_s, now);
   }
-  memory_.probes[0] += static_cast<std::uint32_t>(look.probes_good);
-  memory_.probes[1] += static_cast<std::uint32_t>(look.probes_bad);
-  const std::int64_t now = unix_seconds(look.wall);
-  const std::int64_t seconds = now - memory_.until_s;
-  mind_clock(look, seconds, findings);
-  if (seconds <= 0) return findings;
+  memory_.at_ns = look.at.since_boot.count();
+  memory_.wall_ns = look.wall.time_since_epoch().count();
+  std::ranges::copy(look.outcomes, memory_.outcomes);
+  memory_.given_up = look.given_up;
+  return numbered(std::move(findings));
+}
 
-  const std::int64_t elapsed = look.at.since_boot.count() - memory_.at_ns;
-  const bool watched = elapsed >= 0 && elapsed <= kLate * kSecondNs;
-  const std::int64_t judged = watched ? std::clamp((elapsed + kSecondNs / 2) / kSecondNs, std::int64_t{1}, seconds) : 1;
-  if (!watched && seconds > judged) {
-    findings.told.push_back(
-        {EventKind::kNotMeasured, seconds - judged, 0, "nobody watched since " + text_of(memory_.until_s)});
-  }
-  // Counters that are behind those of the memory are of another table, and began there.
-  const bool same = look.requests.good >= memory_.good && look.requests.bad >= memory_.bad;
-  const std::uint64_t good = look.requests.good - (same ? memory_.good : 0);
-  std::uint64_t bad = look.requests.bad - (same ? memory_.bad : 0);
-  const State state = availability::state_of({.requests = {.good = good, .bad = bad}, .canary = look.probe});
+std::uint64_t Meter::since_last(const Look& look, plane::Outcome outcome) const {
+  const auto i = static_cast<std::size_t>(outcome);
+  return look.outcomes[i] - std::min(look.outcomes[i], memory_.outcomes[i]);
+}
+
+void Meter::judge(const Look& look, std::int64_t now, std::int64_t judged, Findings& findings) {
+  const std::uint64_t good = since_last(look, plane::Outcome::kGood);
+  std::uint64_t bad = since_last(look, plane::Outcome::kBad);
+  const bool gave_up = look.given_up > memory_.given_up;
+  memory_.doubt_s = good > 0 ? 0 : gave_up ? now : memory_.doubt_s;
+  const bool doubted = memory_.doubt_s != 0 && now - memory_.doubt_s < kDoubt;
+  const State state = availability::state_of(
+      {.requests = {.good = good, .bad = bad}, .canary = look.probe == true && doubted ? std::nullopt : look.probe});
   for (std::int64_t second = now - judged; second < now; ++second) {
-    if (slice_of(second) != memory_.slice_s) findings.closed.push_back(take_slice(slice_of(second)));
+    if (slice_of(second) != memory_.slice_s) {
+      take_slice(second, findings);
+      memory_.slice_s = slice_of(second);
+    }
     if (const auto index = index_of(state)) ++memory_.seconds[*index + (look.maintenance ? 3 : 0)];
     // What begins in declared maintenance is no trouble; what began before goes on.
     const std::uint64_t failed = std::exchange(bad, 0);
     if (!look.maintenance || memory_.trouble_s != 0) mind_state(state, second, failed, findings);
   }
-  memory_.until_s = now;
-  memory_.at_ns = look.at.since_boot.count();
-  memory_.good = look.requests.good;
-  memory_.bad = look.requests.bad;
-  return findings;
+  if (good > 0 || (look.probes_good > 0 && look.probe == true && !doubted)) memory_.good_s = now - 1;
 }
 
-Meter::Closed Meter::take_slice(std::int64_t next) {
-  Closed closed{.start = memory_.slice_s};
+// What is over, as far as it is judged: until `until` at most.
+void Meter::take_slice(std::int64_t until, Findings& findings) {
+  plane::MeasuredSlice closed{.start_s = memory_.slice_s, .until_s = std::min(memory_.slice_s + kSlice, until)};
+  std::ranges::copy(memory_.outcomes, closed.outcomes);
   std::ranges::copy(memory_.seconds, closed.seconds);
   std::ranges::copy(memory_.probes, closed.probes);
-  memory_.slice_s = next;
+  findings.closed.push_back(closed);
   std::ranges::fill(memory_.seconds, 0);
   std::ranges::fill(memory_.probes, 0);
-  return closed;
 }
 
-std::optional<Meter::Closed> Meter::close() {
-  if (memory_.slice_s == 0) return std::nullopt;
-  return take_slice(memory_.slice_s);
+Meter::Findings Meter::close() {
+  Findings findings;
+  if (memory_.slice_s != 0) take_slice(memory_.until_s, findings);
+  return numbered(std::move(findings));
+}
+
+Meter::Findings Meter::numbered(Findings findings) {
+  memory_.slices += findings.closed.size();
+  memory_.told += findings.told.size();
+  return findings;
 }
 
 void Meter::mind_state(State state, std::int64_t second, std::uint64_t failed, Findings& findings) {
@@ -128,16 +157,23 @@ void Meter::mind_state(State state, std::int64_t second, std::uint64_t failed, F
     memory_.down += state == State::kDown ? 1 : 0;
     const std::uint32_t severity = state == State::kDown ? kDown : kDegraded;
     if (std::exchange(memory_.worst, std::max(memory_.worst, severity)) >= severity) return;
-    findings.told.push_back({severity == kDown ? EventKind::kServiceDown : EventKind::kServiceDegraded, second - 1,
-                             second, first ? "" : "after it was degraded since " + text_of(memory_.trouble_s)});
+    const std::int64_t last_good = memory_.good_s != 0 && first ? std::min(memory_.good_s, second - 1) : second - 1;
+    findings.told.push_back({severity == kDown ? EventKind::kServiceDown : EventKind::kServiceDegraded,
+                             last_good,
+                             second,
+                             first ? "" : "after it was degraded since " + text_of(memory_.trouble_s),
+                             {}});
     return;
   }
   if (state != State::kUp || memory_.trouble_s == 0) return;
   memory_.failed += failed;
   if (memory_.calm_s == 0) memory_.calm_s = second;
   if (second + 1 - memory_.calm_s < kCalm) return;
-  findings.told.push_back({EventKind::kServiceUp, memory_.calm_s, static_cast<std::int64_t>(memory_.failed),
-                           "down for " + std::to_string(memory_.down) + " s since " + text_of(memory_.trouble_s)});
+  findings.told.push_back({EventKind::kServiceUp,
+                           memory_.calm_s,
+                           static_cast<std::int64_t>(memory_.failed),
+                           "down for " + std::to_string(memory_.down) + " s since " + text_of(memory_.trouble_s),
+                           {}});
   memory_.trouble_s = memory_.calm_s = 0;
 }
 

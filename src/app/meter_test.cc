@@ -18,6 +18,7 @@ constexpr std::int64_t kBegin = 1'800'000'000;  // a multiple of ten
 //   .  answered well       x  all failed          d  a tenth failed
 //   p  no request, the probe is good   q  no request, the probe failed   ?  neither
 //   M  as . in maintenance             X  as x in maintenance
+//   g  a client gave up, and nobody else was answered; G: the same, and the probe is good
 struct Play {
   explicit Play(plane::Metered memory = {}) : meter(memory) {
     if (memory.slice_s == 0) look({});
@@ -25,8 +26,9 @@ struct Play {
 
   void look(std::optional<bool> probe, bool maintenance = false) {
     const auto found = meter.look({.at = Instant{std::chrono::seconds(boot_s)},
-                                   .wall = WallTime(std::chrono::seconds(wall_s)),
-                                   .requests = counts,
+                                   .wall = WallTime(std::chrono::seconds(wall_s) + std::chrono::milliseconds(wall_ms)),
+                                   .outcomes = {good, bad, 0, given_up},
+                                   .given_up = given_up,
                                    .probe = probe,
                                    .probes_good = probe == true ? 1U : 0U,
                                    .probes_bad = probe == false ? 1U : 0U,
@@ -37,12 +39,13 @@ struct Play {
   void pass(std::int64_t seconds) { boot_s += seconds, wall_s += seconds; }
   void second(char letter) {
     pass(1);
-    if (letter == '.' || letter == 'M' || letter == 'd') counts.good += 9;
-    if (letter == 'x' || letter == 'X') counts.bad += 2;
-    if (letter == 'd') counts.bad += 1;
-    look(letter == 'p'   ? std::optional(true)
-         : letter == 'q' ? std::optional(false)
-                         : std::nullopt,
+    if (letter == '.' || letter == 'M' || letter == 'd') good += 9;
+    if (letter == 'x' || letter == 'X') bad += 2;
+    if (letter == 'd') bad += 1;
+    if (letter == 'g' || letter == 'G') given_up += 1;
+    look(letter == 'p' || letter == 'G' ? std::optional(true)
+         : letter == 'q'                ? std::optional(false)
+                                        : std::nullopt,
          letter == 'M' || letter == 'X');
   }
   void seconds(const std::string& letters) {
@@ -55,15 +58,18 @@ struct Play {
     return all;
   }
 
-  std::int64_t boot_s = 1000, wall_s = kBegin;
-  availability::RequestCounts counts;
+  // Another keeper.
+  void succeed() { meter = Meter(meter.memory()); }
+
+  std::int64_t boot_s = 1000, wall_s = kBegin, wall_ms = 0;
+  std::uint64_t good = 0, bad = 0, given_up = 0;
   Meter meter;
-  std::vector<Meter::Closed> closed;
+  std::vector<plane::MeasuredSlice> closed;
   std::vector<Meter::Told> told;
 };
 
-std::string text(const Meter::Closed& closed) {
-  std::string all = std::to_string(closed.start - kBegin) + ":";
+std::string text(const plane::MeasuredSlice& closed) {
+  std::string all = std::to_string(closed.start_s - kBegin) + ":";
   for (const auto n : closed.seconds) all += " " + std::to_string(n);
   return all + ", " + std::to_string(closed.probes[0]) + " " + std::to_string(closed.probes[1]);
 }
@@ -74,10 +80,18 @@ TEST_CASE("meter: ten seconds are a slice, by what was seen in each") {
     const char* slice;
   };
   const Row rows[] = {
-      {"..........", "0: 10 0 0 0 0 0, 0 0"}, {"xxxxxxxxxx", "0: 0 0 10 0 0 0, 0 0"},
-      {"....dddxxx", "0: 4 3 3 0 0 0, 0 0"},  {"ppppppqqqq", "0: 6 0 4 0 0 0, 6 4"},
-      {"??????????", "0: 0 0 0 0 0 0, 0 0"},  {"....MMMXXX", "0: 4 0 0 3 0 3, 0 0"},
+      {"..........", "0: 10 0 0 0 0 0, 0 0"},
+      {"xxxxxxxxxx", "0: 0 0 10 0 0 0, 0 0"},
+      {"....dddxxx", "0: 4 3 3 0 0 0, 0 0"},
+      {"ppppppqqqq", "0: 6 0 4 0 0 0, 6 4"},
+      {"??????????", "0: 0 0 0 0 0 0, 0 0"},
+      {"....MMMXXX", "0: 4 0 0 3 0 3, 0 0"},
       {".p.q.?.x.d", "0: 6 1 2 0 0 0, 1 1"},
+      // Who gives up says that something may be wrong; then the probe alone does not say that all is well.
+      {"pppGpppppp", "0: 3 0 0 0 0 0, 10 0"},
+      {"pGpp.ppppp", "0: 7 0 0 0 0 0, 9 0"},
+      {".g.g.g.g.g", "0: 5 0 0 0 0 0, 0 0"},
+      {"pGqqqppppp", "0: 1 0 3 0 0 0, 7 3"},
   };
   for (const Row& row : rows) {
     CAPTURE(row.seconds);
@@ -133,46 +147,80 @@ TEST_CASE("meter: trouble begins with the first bad second, and ends when it has
   }
 }
 
+TEST_CASE("meter: doubt ends with an answer, or when nobody has given up for a minute") {
+  Play play;
+  play.seconds("pG" + std::string(70, 'p'));
+  CHECK(play.events().empty());
+  std::uint32_t up = play.meter.memory().seconds[0];
+  for (const auto& slice : play.closed) up += slice.seconds[0];
+  CHECK(up == 1 + 70 - (Meter::kDoubt - 1));
+}
+
+TEST_CASE("meter: an onset lies between what last proved that it worked and the first bad second") {
+  Play play;
+  const auto s = [](std::int64_t n) { return std::to_string(kBegin + n); };
+  play.seconds("p");
+  for (int i = 0; i < 4; ++i) {  // between two probes the last one's answer goes on being known
+    play.pass(1);
+    play.look(true);
+    if (i == 0) play.told.clear();
+  }
+  play.meter.memory().good_s = kBegin;  // as it is where a probe comes every five seconds
+  play.seconds("q");
+  CHECK(play.events() == std::vector<std::string>{"service_down " + s(0) + " " + s(5)});
+}
+
 TEST_CASE("meter: a keeper dies, and the next one goes on") {
   Play play;
   play.seconds("....x");
-  Play next(play.meter.memory());
-  next.boot_s = play.boot_s, next.wall_s = play.wall_s, next.counts = play.counts;
+  play.succeed();
   SUBCASE("at once") {
-    next.seconds("....." + std::string(6, '.'));
-    REQUIRE(next.closed.size() == 1);
-    CHECK(text(next.closed[0]) == "0: 9 0 1 0 0 0, 0 0");
-    CHECK(next.events() == std::vector<std::string>{"service_up " + std::to_string(kBegin + 5) + " 2"});
+    play.seconds("....." + std::string(6, '.'));
+    REQUIRE(play.closed.size() == 1);
+    CHECK(text(play.closed[0]) == "0: 9 0 1 0 0 0, 0 0");
+    CHECK(play.events().back() == "service_up " + std::to_string(kBegin + 5) + " 2");
+    CHECK(play.meter.memory().slices == 1);
+    CHECK(play.meter.memory().told == 2);
   }
   SUBCASE("after two seconds: they are judged by what was counted") {
-    next.pass(1);
-    next.second('.');
-    next.seconds("....");
-    REQUIRE(next.closed.size() == 1);
-    CHECK(text(next.closed[0]) == "0: 9 0 1 0 0 0, 0 0");
-    CHECK(next.events().empty());
+    play.pass(1);
+    play.second('.');
+    play.seconds("....");
+    REQUIRE(play.closed.size() == 1);
+    CHECK(text(play.closed[0]) == "0: 9 0 1 0 0 0, 0 0");
+    CHECK(play.events().size() == 1);
   }
-  SUBCASE("after four: nobody watched, but for the last one") {
-    next.pass(3);
-    next.second('.');
-    next.seconds("..");
-    REQUIRE(next.closed.size() == 1);
-    CHECK(text(next.closed[0]) == "0: 6 0 1 0 0 0, 0 0");
-    CHECK(next.events() == std::vector<std::string>{"not_measured 3 0"});
+  SUBCASE("after four: nobody watched, and one look says nothing of them") {
+    play.pass(3);
+    play.second('.');
+    play.seconds("..");
+    REQUIRE(play.closed.size() == 1);
+    CHECK(text(play.closed[0]) == "0: 5 0 1 0 0 0, 0 0");
+    CHECK(play.events().back() == "not_measured 4 0");
   }
   SUBCASE("after a day") {
-    next.pass(86'400);
-    next.second('.');
-    REQUIRE(next.closed.size() == 1);
-    CHECK(text(next.closed[0]) == "0: 4 0 1 0 0 0, 0 0");
-    CHECK(next.events() == std::vector<std::string>{"not_measured 86400 0"});
-    CHECK(next.meter.memory().slice_s == kBegin + 86'400);
+    play.pass(86'400);
+    play.second('.');
+    play.second('.');
+    REQUIRE(play.closed.size() == 1);
+    CHECK(text(play.closed[0]) == "0: 4 0 1 0 0 0, 0 0");
+    CHECK(play.events().back() == "not_measured 86401 0");
+    CHECK(play.meter.memory().slice_s == kBegin + 86'400);
   }
-  SUBCASE("over another table, whose counters begin at zero") {
-    next.counts = {};
-    next.seconds("xx");
-    CHECK(next.meter.memory().seconds[2] == 3);
-  }
+}
+
+TEST_CASE("meter: nothing ran before it") {
+  Meter meter{plane::Metered{}};
+  meter.begin_after(kBegin - 100, kBegin,
+                    {{EventKind::kHostDown, 0, 0, "power", {}}, {EventKind::kServiceDown, 1, 2, "", {}}});
+  meter.begin_in_trouble(kBegin - 100, true);
+  const auto found = meter.look({.at = Instant{1000s}, .wall = WallTime(std::chrono::seconds(kBegin)), .probe = {}});
+  CHECK(found.told.size() == 2);
+  CHECK(meter.memory().told == 2);
+  CHECK(meter.memory().gone_from_s == kBegin - 100);
+  CHECK(meter.memory().gone_to_s == kBegin);
+  CHECK(
+      meter.look({.at = Instant{1001s}, .wall = WallTime(std::chrono::seconds(kBegin + 1)), .probe = {}}).told.empty());
 }
 
 TEST_CASE("meter: it was down before it began") {
@@ -189,19 +237,24 @@ TEST_CASE("meter: a keeper that leaves closes what it has, and its successor add
   Play play;
   play.seconds("...xx");
   const auto part = play.meter.close();
-  REQUIRE(part);
-  CHECK(text(*part) == "0: 3 0 2 0 0 0, 0 0");
-  CHECK(text(*play.meter.close()) == "0: 0 0 0 0 0 0, 0 0");
+  REQUIRE(part.closed.size() == 1);
+  CHECK(text(part.closed[0]) == "0: 3 0 2 0 0 0, 0 0");
+  CHECK(part.closed[0].until_s == kBegin + 5);
+  CHECK(part.closed[0].outcomes[0] == 27);
+  CHECK(part.closed[0].outcomes[1] == 4);
+  CHECK(text(play.meter.close().closed.at(0)) == "0: 0 0 0 0 0 0, 0 0");
   play.seconds("......");
   REQUIRE(play.closed.size() == 1);
   CHECK(text(play.closed[0]) == "0: 5 0 0 0 0 0, 0 0");
-  CHECK(!Meter(plane::Metered{}).close());
+  CHECK(play.closed[0].until_s == kBegin + 10);
+  CHECK(play.closed[0].outcomes[0] == 27 + 5 * 9);  // what the look that closes it brings belongs to the next one
+  CHECK(Meter(plane::Metered{}).close().closed.empty());
 }
 
 TEST_CASE("meter: the wall clock is set") {
+  Play play;
+  play.seconds("...");
   SUBCASE("forward: what was skipped is unknown") {
-    Play play;
-    play.seconds("...");
     play.wall_s += 3600;
     play.seconds("....");
     CHECK(play.events() == std::vector<std::string>{"clock_stepped 3600000000000 0"});
@@ -211,8 +264,6 @@ TEST_CASE("meter: the wall clock is set") {
     CHECK(play.meter.memory().seconds[0] == 4);
   }
   SUBCASE("back: nothing is recorded twice, and it is told once") {
-    Play play;
-    play.seconds("...");
     play.wall_s -= 20;
     play.seconds(std::string(20, '.'));
     CHECK(play.events() == std::vector<std::string>{"clock_stepped -20000000000 0"});
@@ -221,10 +272,24 @@ TEST_CASE("meter: the wall clock is set") {
     play.seconds("....");
     CHECK(play.meter.memory().seconds[0] == 7);
   }
-  SUBCASE("by less than a second or so: nothing") {
-    Play play;
-    play.seconds("...");
+  SUBCASE("back by days: it goes on by the clock as it is now, and so does an outage") {
+    play.seconds("xx");
+    play.wall_s -= 3 * 86'400;
+    play.seconds("xx" + std::string(12, '.'));
+    REQUIRE(play.closed.size() == 2);
+    CHECK(text(play.closed[0]) == "0: 3 0 2 0 0 0, 0 0");
+    CHECK(play.closed[1].start_s == kBegin - 3 * 86'400);
+    CHECK(play.closed[1].seconds[0] + play.closed[1].seconds[2] == 4);
+    CHECK(play.told.back().text == "down for 3 s since 2027-01-12T08:00:04.000Z");
+  }
+  SUBCASE("by a second: told") {
     play.wall_s += 1;
+    play.seconds("...");
+    CHECK(play.events() == std::vector<std::string>{"clock_stepped 1000000000 0"});
+    CHECK(play.meter.memory().seconds[0] == 6);
+  }
+  SUBCASE("by less: nothing") {
+    play.wall_ms += 999;
     play.seconds("...");
     CHECK(play.events().empty());
     CHECK(play.meter.memory().seconds[0] == 6);
@@ -241,32 +306,31 @@ TEST_CASE("meter: whatever happens, no second is recorded twice and none that wa
     for (int step = 0; step < 200; ++step) {
       const auto what = random() % 20;
       if (what == 0) {  // another keeper
-        Play next(play.meter.memory());
-        next.boot_s = play.boot_s, next.wall_s = play.wall_s, next.counts = play.counts;
-        next.closed = play.closed, next.told = play.told;
-        play = next;
+        play.succeed();
       } else if (what == 1) {
         play.pass(static_cast<std::int64_t>(random() % 40));
       } else if (what == 2) {
-        if (const auto part = play.meter.close()) play.closed.push_back(*part);
+        for (const auto& part : play.meter.close().closed) play.closed.push_back(part);
       } else {
-        play.second(".xdpq?MX"[random() % 8]);
+        play.second(".xdpq?MXG"[random() % 9]);
         ++watched;
       }
     }
-    if (const auto part = play.meter.close()) play.closed.push_back(*part);
+    for (const auto& part : play.meter.close().closed) play.closed.push_back(part);
     std::map<std::int64_t, std::uint32_t> known;
     for (const auto& slice : play.closed) {
-      REQUIRE(slice.start % Meter::kSlice == 0);
-      known[slice.start] += std::accumulate(std::begin(slice.seconds), std::end(slice.seconds), 0U);
+      REQUIRE(slice.start_s % Meter::kSlice == 0);
+      known[slice.start_s] += std::accumulate(std::begin(slice.seconds), std::end(slice.seconds), 0U);
     }
     std::int64_t total = 0;
     for (const auto& [start, seconds] : known) {
       REQUIRE(seconds <= Meter::kSlice);
       total += seconds;
     }
+    REQUIRE(play.meter.memory().slices == play.closed.size());
+    REQUIRE(play.meter.memory().told == play.told.size());
     REQUIRE(total <= play.wall_s - kBegin);
-    REQUIRE(total >= watched / 2);  // an eighth of them said nothing
+    REQUIRE(total >= watched / 2);  // two ninths of them said nothing, and what follows one of those may not either
   }
 }
 

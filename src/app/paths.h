@@ -2,7 +2,7 @@
 //
 //   FOLDER/nines.yaml        the configuration; FOLDER is the working directory of the replicas
 //   STATE (FOLDER/.nines)/   lock, state.json, wishes.json, releases.json, guard.json,
-//                            store/, staged/, displaced/, ledger.db, logs/REPLICA.log, logs/nines.log,
+//                            store/, staged/, displaced/, ledger.db, alive, logs/REPLICA.log, logs/nines.log,
 //   run -> RUN while there is one RUN/                     sockets, FIFOs, spools; short, for a socket's path has 107
 //   bytes, and gone with the
 //                            service
@@ -39,6 +39,7 @@ struct Paths {
   // one look; with something in it, until it is emptied, or for ten minutes.
   std::string trust_mark() const { return state + "/trust-files"; }
   std::string ledger_file() const { return state + "/ledger.db"; }
+  std::string beacon() const { return state + "/alive"; }
   std::string logs() const { return state + "/logs"; }
   std::string replica_log(const std::string& replica) const { return logs() + "/" + replica + ".log"; }
   // Of one process of a replica, by the replica's number: fresh for each, so that nothing is ever in its way.

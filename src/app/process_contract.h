@@ -4,7 +4,7 @@
 //                       anchor   supervisor   gateway   keeper
 //   kPlane                 x         x           x         x
 //   kBellToGateway         x         x           x
-//   kBellToSupervisor      x         x           x
+//   kBellToSupervisor      x         x           x         x
 //   kSnapshot              x         x           x         x
 //   kBellToKeeper          x         x                     x
 //   kLock                  x         x
@@ -28,7 +28,7 @@ namespace nines::app {
 
 inline constexpr int kPlane = 3;             // the shared table
 inline constexpr int kBellToGateway = 4;     // an eventfd: the table has changed
-inline constexpr int kBellToSupervisor = 5;  // an eventfd: verdicts, events or progress
+inline constexpr int kBellToSupervisor = 5;  // an eventfd: verdicts, events or progress, from gateway or keeper
 inline constexpr int kSnapshot = 6;          // the active configuration, as text
 inline constexpr int kBellToKeeper = 7;      // an eventfd: the log has grown
 inline constexpr int kLock = 8;              // the lock on the state folder; free once nobody has it open

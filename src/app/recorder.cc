@@ -2,6 +2,9 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
+
+#include "app/absence.h"
 #include "app/state_file.h"
 #include "ledger/reader.h"
 #include "net/timeout.h"
@@ -17,19 +20,20 @@ Task<Result<>> rung(net::Doorbell& bell) { co_return co_await bell.rung(); }
 
 }  // namespace
 
-std::string bytes_of(const Counters& counters) {
+std::string bytes_of(const Taken& taken) {
   std::string bytes;
   const auto put = [&bytes](std::uint64_t number) {
     for (unsigned shift = 0; shift < 64; shift += 8) bytes += static_cast<char>(number >> shift & 0xff);
   };
-  for (const std::uint64_t number : counters.outcomes) put(number);
-  for (const std::uint64_t number : counters.latency) put(number);
+  put(taken.slices);
+  for (const std::uint64_t number : taken.outcomes) put(number);
+  for (const std::uint64_t number : taken.latency) put(number);
   return bytes;
 }
 
-std::optional<Counters> counters_of(std::string_view bytes) {
-  Counters counters;
-  if (bytes.size() != 8 * (counters.outcomes.size() + counters.latency.size())) return std::nullopt;
+std::optional<Taken> taken_of(std::string_view bytes) {
+  Taken taken;
+  if (bytes.size() != 8 * (1 + taken.outcomes.size() + taken.latency.size())) return std::nullopt;
   const auto take = [&bytes] {
     std::uint64_t number = 0;
     for (unsigned i = 0; i < 8; ++i)
@@ -37,45 +41,49 @@ std::optional<Counters> counters_of(std::string_view bytes) {
     bytes.remove_prefix(8);
     return number;
   };
-  for (std::uint64_t& number : counters.outcomes) number = take();
-  for (std::uint64_t& number : counters.latency) number = take();
-  return counters;
+  taken.slices = take();
+  for (std::uint64_t& number : taken.outcomes) number = take();
+  for (std::uint64_t& number : taken.latency) number = take();
+  return taken;
 }
 
-ledger::Slice slice_of(const Measured& measured, const Counters& before) {
-  const auto since = [](std::uint64_t now, std::uint64_t then) { return now >= then ? now - then : 0; };
+namespace {
+
+std::uint64_t raise(std::uint64_t& before, std::uint64_t now) {
+  const std::uint64_t more = now - std::min(now, before);
+  before += more;
+  return more;
+}
+
+}  // namespace
+
+ledger::Slice slice_of(const plane::MeasuredSlice& measured, Taken& taken) {
   const auto outcome = [&](plane::Outcome which) {
     const auto i = static_cast<std::size_t>(which);
-    return since(measured.counters.outcomes[i], before.outcomes[i]);
+    return raise(taken.outcomes[i], measured.outcomes[i]);
   };
-  const Meter::Closed& closed = measured.slice;
-  ledger::Slice slice{.start = closed.start,
-                      .good = outcome(plane::Outcome::kGood),
-                      .bad = outcome(plane::Outcome::kBad),
-                      .excluded = outcome(plane::Outcome::kExcluded),
-                      .aborted = outcome(plane::Outcome::kAborted),
-                      .probes_good = closed.probes[0],
-                      .probes_bad = closed.probes[1],
-                      .up = closed.seconds[0],
-                      .degraded = closed.seconds[1],
-                      .down = closed.seconds[2],
-                      .maintenance_up = closed.seconds[3],
-                      .maintenance_degraded = closed.seconds[4],
-                      .maintenance_down = closed.seconds[5],
-                      .latency = {}};
-  for (std::size_t bucket = 0; bucket < plane::kLatencyBuckets; ++bucket) {
-    const std::uint64_t count = since(measured.counters.latency[bucket], before.latency[bucket]);
-    if (count > 0) slice.latency[static_cast<std::uint16_t>(bucket)] = count;
-  }
-  return slice;
+  return {.start = measured.start_s,
+          .good = outcome(plane::Outcome::kGood),
+          .bad = outcome(plane::Outcome::kBad),
+          .excluded = outcome(plane::Outcome::kExcluded),
+          .aborted = outcome(plane::Outcome::kAborted),
+          .probes_good = measured.probes[0],
+          .probes_bad = measured.probes[1],
+          .up = measured.seconds[0],
+          .degraded = measured.seconds[1],
+          .down = measured.seconds[2],
+          .maintenance_up = measured.seconds[3],
+          .maintenance_degraded = measured.seconds[4],
+          .maintenance_down = measured.seconds[5],
+          .latency = {}};
+}
+
+void add_latency(ledger::Slice& slice, const plane::LatencyCounts& now, Taken& taken) {
+  for (std::size_t bucket = 0; bucket < plane::kLatencyBuckets; ++bucket)
+    if (const std::uint64_t count = raise(taken.latency[bucket], now[bucket]); count > 0)
+      slice.latency[static_cast<std::uint16_t>(bucket)] += count;
 }
 static_assert(plane::kLatencyBuckets <= ledger::kBucketsMax);
-
-void advance(Counters& base, const Counters& now) {
-  const auto at_least = [](std::uint64_t& old, std::uint64_t current) { old = std::max(old, current); };
-  for (std::size_t i = 0; i < base.outcomes.size(); ++i) at_least(base.outcomes[i], now.outcomes[i]);
-  for (std::size_t i = 0; i < base.latency.size(); ++i) at_least(base.latency[i], now.latency[i]);
-}
 
 Recorder::Recorder(plane::Table& table, const Paths& paths, std::vector<std::string> replicas)
     : table_(table),
@@ -92,27 +100,6 @@ Recorder::~Recorder() {
 
 void Recorder::wake() { net::Doorbell::ring(bell_.get()); }
 
-void Recorder::add(const Measured& measured) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (measured_.size() >= kWaitingMax) {  // the oldest becomes unknown; what was counted in it goes to the next
-      measured_.pop_front();
-      ++slices_dropped_;
-    }
-    measured_.push_back(measured);
-  }
-  wake();
-}
-
-void Recorder::tell(plane::Event event) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (told_.size() >= kWaitingMax) told_.pop_front();
-    told_.push_back(event);
-  }
-  wake();
-}
-
 bool Recorder::in_maintenance(std::int64_t second) const {
   const std::lock_guard lock(mutex_);
   return maintenance_.covers(second);
@@ -127,22 +114,31 @@ Task<void> Recorder::run() {
   net::Doorbell bell(loop_, Fd(::fcntl(bell_.get(), F_DUPFD_CLOEXEC, 3)));
   while (true) {
     const auto taken = take();
-    const auto size = ledger_ ? ledger_->size() : failure(Code::kUnavailable, "");
-    {
-      const std::lock_guard lock(mutex_);
-      facts_.problem = taken ? "" : taken.error().text();
-      facts_.slices_dropped = slices_dropped_;
-      facts_.rows = size ? std::optional(size->rows) : std::nullopt;
-    }
+    tell(taken);
     if ((co_await current_scope())->cancelled()) co_return;
     // Also without a ring now and then: whoever should have rung may have died just before.
     (void)co_await net::within(loop_, taken ? Duration(10s) : kTryAgain, rung(bell));
   }
 }
 
+void Recorder::tell(const Result<>& taken) {
+  const auto size = ledger_ ? ledger_->size() : failure(Code::kUnavailable, "");
+  const auto before = table_.record_problem.load().value_or(plane::Problem{});
+  plane::Problem problem;
+  if (!taken) {
+    problem.since_ns = before.since_ns != 0 ? before.since_ns : loop_.now().since_boot.count();
+    plane::set_field(problem.text, taken.error().text());
+  }
+  if (problem.since_ns != before.since_ns || std::string_view(problem.text) != before.text)
+    table_.record_problem.store(problem);
+  const std::lock_guard lock(mutex_);
+  facts_.problem = taken ? "" : taken.error().text();
+  facts_.slices_dropped = table_.header.slices_dropped;
+  facts_.rows = size ? std::optional(size->rows) : std::nullopt;
+}
+
 Result<> Recorder::open() {
-  const ledger::Moment now{boot_id_, loop_.now(), loop_.wall_now()};
-  auto opened = ledger::Ledger::open_or_set_aside(file_, now);
+  auto opened = ledger::Ledger::open_or_set_aside(file_, now());
   if (!opened) return failure(std::move(opened.error()));
   ledger_.emplace(std::move(*opened));
   // What a keeper before this one has heard of.
@@ -153,139 +149,142 @@ Result<> Recorder::open() {
   return {};
 }
 
+// A damaged ledger is set aside by whoever opens it the next time.
+Result<> Recorder::minded(Result<> result) {
+  if (!result && result.error().code() == Code::kInvalid) ledger_.reset();
+  return result;
+}
+
 Result<> Recorder::take() {
   if (!ledger_) {
     if (auto opened = open(); !opened) return opened;
   }
-  const std::uint64_t table = table_.header.id;
-  const auto position = ledger_->position(table);
+  if (auto taken = minded(take_log()); !taken) return taken;
+  if (const auto metered = plane::metered_in(table_)) {
+    if (auto taken = minded(take_gone(*metered)); !taken) return taken;
+    if (auto taken = minded(take_slices(*metered)); !taken) return taken;
+  }
+  if (pruned_ != Instant{} && loop_.now() - pruned_ < kPruneEvery) return {};
+  const auto pruned = ledger_->prune({}, now());
+  if (!pruned) return minded(failure(pruned.error()));
+  if (!pruned->more) pruned_ = loop_.now();
+  return {};
+}
+
+Result<> Recorder::take_log() {
+  const auto position = ledger_->position(table_.header.id);
   if (!position) return failure(position.error());
   const auto read = table_.log.read(*position + 1);
   std::vector<ledger::Event> events;
   for (const plane::Event& event : read.events) events.push_back(recorded(event));
-  if (!events.empty()) {
-    if (const auto appended = ledger_->append(events); !appended) {
-      if (appended.error().code() == Code::kInvalid) ledger_.reset();
-      return failure(appended.error());
-    }
-    {
-      const std::lock_guard lock(mutex_);
-      for (const ledger::Event& event : events) maintenance_.add(event);
-    }
-    table_.header.log_lost += *position == 0 ? 0 : read.lost;
-    table_.header.log_taken = events.back().number;
-  }
-  if (auto told = take_told(); !told) return told;
-  if (auto down = take_down(); !down) return down;
-  if (auto measured = take_measured(); !measured) return measured;
-  if (pruned_ == Instant{} || loop_.now() - pruned_ >= kPruneEvery) {
-    const auto pruned = ledger_->prune({}, {boot_id_, loop_.now(), loop_.wall_now()});
-    if (!pruned) return failure(pruned.error());
-    if (!pruned->more) pruned_ = loop_.now();
-  }
-  return {};
-}
-
-Result<> Recorder::take_told() {
-  std::vector<ledger::Event> events;
-  {
-    const std::lock_guard lock(mutex_);
-    for (const plane::Event& event : told_) {
-      events.push_back(recorded(event));
-      events.back().table_id = 0;  // it is in no log
-    }
-  }
   if (events.empty()) return {};
-  if (const auto appended = ledger_->append(events); !appended) {
-    if (appended.error().code() == Code::kInvalid) ledger_.reset();
-    return failure(appended.error());
-  }
-  const std::lock_guard lock(mutex_);
-  told_.erase(told_.begin(), told_.begin() + static_cast<std::ptrdiff_t>(std::min(events.size(), told_.size())));
-  return {};
-}
-
-void Recorder::add_down(std::int64_t from, std::int64_t to) {
-  const std::lock_guard lock(mutex_);
-  down_ = {from, to};
-}
-
-Result<> Recorder::take_down() {
-  std::optional<std::pair<std::int64_t, std::int64_t>> down;
+  if (const auto appended = ledger_->append(events); !appended) return failure(appended.error());
   {
     const std::lock_guard lock(mutex_);
-    down = down_;
+    for (const ledger::Event& event : events) maintenance_.add(event);
   }
-  if (!down) return {};
-  const auto added = ledger_->add_down(down->first, down->second, {boot_id_, loop_.now(), loop_.wall_now()});
-  // A keeper before this one has said it already.
-  if (!added && added.error().code() != Code::kLimit) {
-    if (added.error().code() == Code::kInvalid) ledger_.reset();
-    return added;
-  }
-  const std::lock_guard lock(mutex_);
-  down_.reset();
+  table_.header.log_lost += *position == 0 ? 0 : read.lost;
+  table_.header.log_taken = events.back().number;
   return {};
 }
 
-// What the counters were when the last slice of the record ended.
-Result<Counters> Recorder::counters_before() {
+// The time in which nothing ran before this table: how far that is recorded is kept like how far slices are.
+Result<> Recorder::take_gone(const plane::Metered& metered) {
+  if (gone_taken_ || metered.gone_to_s == 0) return {};
+  const auto sampled = ledger_->sampled(table_.header.id);
+  if (!sampled) return failure(sampled.error());
+  const auto taken = *sampled ? taken_of((*sampled)->counters) : std::nullopt;
+  const bool begun = *sampled && taken && taken->slices == 0;
+  const std::int64_t from = begun ? std::max((*sampled)->until, metered.gone_from_s) : metered.gone_from_s;
+  if (*sampled && !begun) {
+    gone_taken_ = true;  // there are slices already, which come after it
+    return {};
+  }
+  ledger::Maintenance maintenance;
+  {
+    const std::lock_guard lock(mutex_);
+    maintenance = maintenance_;
+  }
+  for (ledger::Stretch stretch : stretches_of(from, std::max(from, metered.gone_to_s), maintenance)) {
+    while (stretch.from < stretch.to) {
+      auto done = ledger_->fill(stretch, {table_.header.id, bytes_of({}), stretch.to, boot_id_}, now());
+      // By a clock that was set back it is in the record already.
+      if (!done && done.error().code() == Code::kLimit) break;
+      if (!done) return failure(std::move(done.error()));
+      stretch.from = *done;
+    }
+  }
+  gone_taken_ = true;
+  return {};
+}
+
+// As of the last slice in the record.
+Result<Taken> Recorder::taken_before() {
   auto sampled = ledger_->sampled(table_.header.id);
   if (!sampled) return failure(std::move(sampled.error()));
   // A table of another layout, to which the counters of the one before were carried over.
-  if (!*sampled && table_.header.carried != 0) sampled = ledger_->latest_sampled();
+  const bool carried = !*sampled && table_.header.carried != 0;
+  if (carried) sampled = ledger_->latest_sampled();
   if (!sampled) return failure(std::move(sampled.error()));
-  if (!*sampled) return Counters{};
-  return counters_of((*sampled)->counters).value_or(Counters{});
+  if (!*sampled) return Taken{};
+  auto taken = taken_of((*sampled)->counters);
+  if (!taken) {  // of a version that counts otherwise: rather nothing than everything twice
+    taken.emplace();
+    for (std::size_t i = 0; i < plane::kOutcomes; ++i) taken->outcomes[i] = table_.service.outcomes[i];
+    taken->latency = table_.service.latency.snapshot();
+  }
+  taken->until = (*sampled)->until;
+  if (carried) taken->slices = 0;
+  return *taken;
 }
 
-Result<> Recorder::take_measured() {
-  std::vector<Measured> measured;
-  {
-    const std::lock_guard lock(mutex_);
-    constexpr std::size_t kAtOnce = 500;
-    measured.assign(measured_.begin(),
-                    measured_.begin() + static_cast<std::ptrdiff_t>(std::min(measured_.size(), kAtOnce)));
-  }
-  if (measured.empty()) return {};
-  auto added = add_to_ledger(measured);
-  std::size_t taken = measured.size(), dropped = 0;
-  if (!added && added.error().code() == Code::kLimit) {
+Result<> Recorder::take_slices(const plane::Metered& metered) {
+  auto taken = taken_before();
+  if (!taken) return failure(std::move(taken.error()));
+  constexpr std::uint64_t kAtOnce = 500;
+  while (taken->slices < metered.slices) {
+    // One place is left to the slice that may be written meanwhile.
+    const std::uint64_t oldest = metered.slices - std::min<std::uint64_t>(metered.slices, plane::kSlicesMax - 1) + 1;
+    const std::uint64_t first = std::max(taken->slices + 1, oldest);
+    const std::uint64_t last = std::min(metered.slices, first + kAtOnce - 1);
+    auto added = add_slices(*taken, first, last, last == metered.slices);
+    if (added || added.error().code() != Code::kLimit) {
+      if (!added) return added;
+      continue;
+    }
     // Seconds of one of them are in the record already, and are not told again: what was counted in it goes to the
     // next.
-    added = add_to_ledger(std::span(measured).first(1));
-    taken = 1;
+    added = add_slices(*taken, first, first, false);
     if (!added && added.error().code() == Code::kLimit) {
-      added = {};
-      dropped = 1;
+      taken->slices = first;
+      added = keep({}, *taken);
+      table_.header.slices_dropped += 1;
     }
+    if (!added) return added;
   }
-  if (!added) {
-    if (added.error().code() == Code::kInvalid) ledger_.reset();
-    return added;
-  }
-  {
-    const std::lock_guard lock(mutex_);
-    slices_dropped_ += dropped;
-    measured_.erase(measured_.begin(),
-                    measured_.begin() + static_cast<std::ptrdiff_t>(std::min(taken, measured_.size())));
-  }
-  if (taken < measured.size()) wake();
   return {};
 }
 
-Result<> Recorder::add_to_ledger(std::span<const Measured> measured) {
-  auto before = counters_before();
-  if (!before) return failure(std::move(before.error()));
+// `taken` is as of their end when they are in the record, and else as it was.
+Result<> Recorder::add_slices(Taken& taken, std::uint64_t first, std::uint64_t last, bool latencies) {
   std::vector<ledger::Slice> slices;
-  for (const Measured& one : measured) {
-    slices.push_back(slice_of(one, *before));
-    advance(*before, one.counters);
+  Taken after = taken;
+  for (std::uint64_t number = first; number <= last; ++number) {
+    const auto measured = table_.slices[number % plane::kSlicesMax].load();
+    if (!measured) continue;  // torn
+    slices.push_back(slice_of(*measured, after));
+    after.until = measured->until_s;
   }
-  return ledger_->add(slices, {.table_id = table_.header.id,
-                               .counters = bytes_of(*before),
-                               .until = measured.back().until,
-                               .boot_id = boot_id_});
+  if (latencies && !slices.empty()) add_latency(slices.back(), table_.service.latency.snapshot(), after);
+  after.slices = last;
+  if (auto kept = keep(slices, after); !kept) return kept;
+  table_.header.slices_dropped += last - taken.slices - slices.size();
+  taken = after;
+  return {};
+}
+
+Result<> Recorder::keep(std::span<const ledger::Slice> slices, const Taken& taken) {
+  return ledger_->add(slices, {table_.header.id, bytes_of(taken), taken.until, boot_id_});
 }
 
 ledger::Event Recorder::recorded(const plane::Event& event) const {

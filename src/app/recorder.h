@@ -1,13 +1,12 @@
-// The keeper's hand on the record: takes the log from the shared table into the ledger, in a thread of its own, because
-// a slow disk must not keep replicas waiting for their output to be drained.
+// The keeper's hand on the record: takes the log and the slices from the shared table into the ledger, in a thread of
+// its own, because a slow disk must not keep replicas waiting for their output to be drained.
 //
-// Killed at any moment, it loses and doubles nothing: the ledger holds, in one transaction with the events, how far it
-// has got. While it cannot write (disk full, file locked) the log keeps 1,024 events; more are recorded as lost. What
-// was measured meanwhile waits in memory, a day of it at most.
+// Killed at any moment, it loses and doubles nothing: the ledger holds, in one transaction with the events or slices,
+// how far it has got. While it cannot write (disk full, file locked) the table keeps 1,024 events and a day of slices;
+// more are recorded as lost, or stay unknown. What is wrong is in the table too, for whoever shows it.
 #pragma once
 
 #include <array>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -17,7 +16,6 @@
 #include <thread>
 #include <vector>
 
-#include "app/meter.h"
 #include "app/paths.h"
 #include "ledger/ledger.h"
 #include "ledger/maintenance.h"
@@ -27,42 +25,34 @@
 
 namespace nines::app {
 
-// Of the shared table, at one moment.
-struct Counters {
+// How far a table was taken into the record: its slices up to a number, and its counters then.
+struct Taken {
+  std::uint64_t slices = 0;
   std::array<std::uint64_t, plane::kOutcomes> outcomes{};
   plane::LatencyCounts latency{};
+  std::int64_t until = 0;  // Unix seconds: as far as they are judged
+  bool operator==(const Taken&) const = default;
 };
-// Fixed in length, so that another version's is told by it.
-std::string bytes_of(const Counters& counters);
-std::optional<Counters> counters_of(std::string_view bytes);
+// All but `until`, for ledger::Sampled. Fixed in length, so that another version's is told by it.
+std::string bytes_of(const Taken& taken);
+std::optional<Taken> taken_of(std::string_view bytes);
 
-// A slice that is over, and the counters as it ended.
-struct Measured {
-  Meter::Closed slice;
-  std::int64_t until = 0;  // Unix seconds: as far as it is judged
-  Counters counters;
-};
-// The slice for the ledger: with what was counted since `before`. Pure.
-ledger::Slice slice_of(const Measured& measured, const Counters& before);
-// What has been recorded, for the next slice. Never lower than before: a table whose counters were carried over to
-// another one has none left, and what was counted twice would be these.
-void advance(Counters& base, const Counters& now);
+// The slice for the ledger, with what was counted since `taken`, which is then as of its end. Never lower than before:
+// a table whose counters were carried over to another one has none left, and what was counted twice would be these.
+// Latencies are left to add_latency(). Pure.
+ledger::Slice slice_of(const plane::MeasuredSlice& measured, Taken& taken);
+// Of the last slice taken together with others, all that were observed since.
+void add_latency(ledger::Slice& slice, const plane::LatencyCounts& now, Taken& taken);
 
 class Recorder {
  public:
-  static constexpr std::size_t kWaitingMax = 8640;  // slices: a day
-
   // `replicas`: names by slot. The thread begins at once.
   Recorder(plane::Table& table, const Paths& paths, std::vector<std::string> replicas);
   // Takes what there is, and ends.
   ~Recorder();
 
-  // From any thread: the log has grown.
+  // From any thread: the log has grown, or the slices.
   void wake();
-  // From any thread.
-  void add(const Measured& measured);
-  void tell(plane::Event event);                      // what the keeper itself has to tell
-  void add_down(std::int64_t from, std::int64_t to);  // nothing ran between these Unix seconds; before the first add()
   // Whether this second (Unix) lies in declared maintenance. From any thread.
   bool in_maintenance(std::int64_t second) const;
   // From any thread.
@@ -71,12 +61,16 @@ class Recorder {
  private:
   Task<void> run();
   Result<> take();
-  Result<> take_told();
-  Result<> take_down();
-  Result<> take_measured();
-  Result<> add_to_ledger(std::span<const Measured> measured);
-  Result<Counters> counters_before();
+  Result<> take_log();
+  Result<> take_gone(const plane::Metered& metered);
+  Result<> take_slices(const plane::Metered& metered);
+  Result<> add_slices(Taken& taken, std::uint64_t first, std::uint64_t last, bool latencies);
+  Result<> keep(std::span<const ledger::Slice> slices, const Taken& taken);
+  Result<Taken> taken_before();
   Result<> open();
+  Result<> minded(Result<> result);
+  void tell(const Result<>& taken);
+  ledger::Moment now() const { return {boot_id_, loop_.now(), loop_.wall_now()}; }
   ledger::Event recorded(const plane::Event& event) const;
 
   plane::Table& table_;
@@ -85,14 +79,11 @@ class Recorder {
   const std::string boot_id_;
   std::optional<ledger::Ledger> ledger_;
   Instant pruned_{};
+  bool gone_taken_ = false;
 
   mutable std::mutex mutex_;
-  ledger::Maintenance maintenance_;                            // guarded by mutex_
-  web::LedgerFacts facts_;                                     // guarded by mutex_
-  std::deque<Measured> measured_;                              // guarded by mutex_
-  std::optional<std::pair<std::int64_t, std::int64_t>> down_;  // guarded by mutex_
-  std::deque<plane::Event> told_;                              // guarded by mutex_
-  std::uint64_t slices_dropped_ = 0;                           // guarded by mutex_
+  ledger::Maintenance maintenance_;  // guarded by mutex_
+  web::LedgerFacts facts_;           // guarded by mutex_
 
   net::EpollLoop loop_;
   Fd bell_;

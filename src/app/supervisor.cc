@@ -137,7 +137,10 @@ HelperProcess::Hooks Supervisor::keeper_hooks() {
             supervise::Command command{
                 .argv = {kThisProgram, "internal-keeper", paths.config_file, paths.folder, paths.state, paths.run},
                 .log = STDERR_FILENO,
-                .inherit = {{kPlane, kPlane}, {kSnapshot, kSnapshot}, {kBellToKeeper, kBellToKeeper}},
+                .inherit = {{kPlane, kPlane},
+                            {kBellToSupervisor, kBellToSupervisor},
+                            {kSnapshot, kSnapshot},
+                            {kBellToKeeper, kBellToKeeper}},
                 .tag = tag(paths, "keeper", ++keeper_starts_)};
             for (std::size_t i = 0; i < replicas_.size(); ++i)
               command.inherit.push_back({replicas_[i]->log_pipe(), kFirstLogPipe + static_cast<int>(i)});
@@ -201,6 +204,10 @@ std::vector<std::string> Supervisor::problems() const {
   if (!state_problem_.empty()) all.push_back(state_problem_);
   if (!deployment_.problem().empty()) all.push_back(deployment_.problem());
   if (!unmet_.empty()) all.push_back("waits for " + unmet_);
+  constexpr Duration kPasses = 10s;  // somebody may hold the file for a while
+  const auto record = table_->record_problem.load();
+  if (record && record->since_ns != 0 && loop_.now() - Instant{Duration(record->since_ns)} >= kPasses)
+    all.push_back("what is measured cannot be recorded: " + std::string(record->text));
   for (const auto& replica : replicas_) {
     if (!replica->machine().crash_loops(loop_.now())) continue;
     all.push_back(replica->name() + " ends again and again, " + std::to_string(replica->machine().crashes_in_row()) +

@@ -541,6 +541,8 @@ void Exchange::count() {
   if (left) {
     if (cause_.empty()) cause_ = "client_left";
     add_one(service.abandoned);
+    constexpr Duration kPatient = 1s;  // who leaves earlier says nothing about us
+    if (status_ == 0 && shop_.loop.now() - begun_ >= kPatient) add_one(service.given_up);
     return add(plane::Outcome::kAborted);
   }
   constexpr int kTooManyRequests = 429;

@@ -294,6 +294,31 @@ Task<void> client_leaves(Loop& loop) {
 }
 TEST_CASE("gateway: a client that leaves frees its replica") { over_both(client_leaves); }
 
+Task<void> client_gives_up(Loop& loop) {
+  for (const bool cancel_upstream : {true, false}) {
+    for (const Duration patience : {Duration(900ms), Duration(1100ms)}) {
+      CAPTURE(patience.count());
+      ScriptedReplica slow(loop, {.answer = kOk, .before = 5s});
+      Settings settings;
+      settings.cancel_upstream = cancel_upstream;
+      World world(loop, settings);
+      world.route(0, slow.at);
+      auto client = std::move((co_await loop.connect(world.at, 1s)).value());
+      CHECK(co_await client->write("GET / HTTP/1.1\r\nHost: x\r\n\r\n"));
+      (void)co_await loop.sleep(patience);
+      client->reset();
+      client.reset();
+      (void)co_await loop.sleep(10s);
+      CHECK(world.counters().abandoned == 1);
+      // A replica that may finish does, and so has answered.
+      CHECK(world.counters().given_up == (patience > 1s && cancel_upstream ? 1 : 0));
+      co_await world.worker.drain(1s);
+      co_await slow.stop();
+    }
+  }
+}
+TEST_CASE("gateway: a client that has waited and leaves without a byte has given up") { over_memory(client_gives_up); }
+
 Task<void> replica_taken_away(Loop& loop) {
   ScriptedReplica stuck(loop, {.answer = kOk, .before = 600s});
   Echo good(loop, "good");

@@ -229,16 +229,6 @@ Result<std::int64_t> Ledger::fill(const Stretch& stretch, Sampled sampled, const
   return sampled.until;
 }
 
-Result<> Ledger::add_down(std::int64_t from, std::int64_t to, const Moment& now) {
-  auto added = open_->in_transaction([&](const Database& db) -> Result<> {
-    auto done = fill_slices(db, {.from = from, .to = to}, second_of(now), SIZE_MAX);
-    if (!done) return failure(std::move(done.error()));
-    return {};
-  });
-  if (!added) return about(open_->db.path(), std::move(added.error()));
-  return added;
-}
-
 Result<std::optional<Sampled>> Ledger::sampled(std::uint64_t table_id) const {
   auto sampled = sampled_of(open_->db, table_id);
   if (!sampled) return about(open_->db.path(), std::move(sampled.error()));

@@ -147,8 +147,6 @@ class Ledger {
   // with an `until` of how far it came, and returns that: call again from there while it is before the end, also after
   // a crash. REQUIRES from <= to, within kSecondMax; and that the stretch was long by a clock that does not jump.
   Result<std::int64_t> fill(const Stretch& stretch, Sampled sampled, const Moment& now);
-  // A stretch of `down`, at once (of a year some 0.2 s), and no `sampled` with it: told twice, it is kLimit.
-  Result<> add_down(std::int64_t from, std::int64_t to, const Moment& now);
   Result<std::optional<Sampled>> sampled(std::uint64_t table_id) const;
   // Of the table that slices were taken from last.
   Result<std::optional<Sampled>> latest_sampled() const;

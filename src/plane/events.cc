@@ -79,10 +79,14 @@ void Event::set_text(std::string_view t) {
 }
 
 void EventRing::push(Event event) {
-  const std::uint64_t written = next_.load(std::memory_order_relaxed);
-  event.number = written + 1;
-  slots_[written % kSize].store(event);
-  next_.store(written + 1, std::memory_order_release);
+  const std::uint64_t number = next_.load(std::memory_order_relaxed) + 1;
+  prepare(event, number);
+  publish(number);
+}
+
+void EventRing::prepare(Event event, std::uint64_t number) {
+  event.number = number;
+  slots_[(number - 1) % kSize].store(event);
 }
 
 EventRing::Read EventRing::read(std::uint64_t from, std::size_t max) const {

@@ -19,7 +19,7 @@ enum class ExitIs : std::int64_t { kOrdered = 0, kCrash = 1, kOutOfMemory = 2, k
 
 enum class EventKind : std::uint16_t {
   kServiceStarted = 1,  // by the supervisor; text: service
-  kServiceStopping,     // text: who wished it
+  kServiceStopping,     // text: who wished it; a: 1 the record did not have it, and the next keeper tells it
   kSpawned,             // a replica's process was started
   kSpawnFailed,         // text: why
   kListening,           // its listening socket was proven to be its own; a: port, or text: path
@@ -71,7 +71,7 @@ enum class EventKind : std::uint16_t {
   kCrashLoop,           // it ends again and again, and is tried on; text: how it ended last; a: crashes in a row
   kMaintenancePlanned,  // a, b: from and to (Unix seconds); text: why, and by whom
   kMaintenanceEnded,    // a: at (Unix seconds), before it would have been over; text: by whom
-  // Told by the keeper, straight to the ledger:
+  // Told by the keeper:
   kServiceDegraded = 200,  // a share of the requests fails; a: the last good second (Unix), b: the first bad one
   kServiceDown,            // all of them fail, or none comes and the last probe failed; a, b: the same
   kServiceUp,              // well again; text: how long it was down; a: since when (Unix), b: requests that failed
@@ -86,7 +86,7 @@ std::string_view name_of(EventKind kind);
 inline constexpr std::uint16_t kNoReplica = 0xffff;
 
 // Whose ring an event of the log came through.
-enum class Origin : std::uint64_t { kSupervisor = 0, kGateway = 1, kAnchor = 2 };
+enum class Origin : std::uint64_t { kSupervisor = 0, kGateway = 1, kAnchor = 2, kKeeper = 3 };
 
 struct Event {
   std::uint64_t number = 0;  // 1, 2, 3 … of this ring; set by push()
@@ -110,6 +110,10 @@ class EventRing {
   static constexpr std::size_t kSize = 1024;
 
   void push(Event event);
+  // The same in two steps, for a writer to whom the event happens by something else that it writes: what is prepared is
+  // seen by nobody before publish() of that number or a later one. REQUIRES numbers without a gap.
+  void prepare(Event event, std::uint64_t number);
+  void publish(std::uint64_t number) { next_.store(number, std::memory_order_release); }
 
   struct Read {
     std::vector<Event> events;

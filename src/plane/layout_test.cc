@@ -37,7 +37,7 @@ std::vector<Record> records() {
        {MEMBER(Table, header), MEMBER(Table, fields), MEMBER(Table, anchor), MEMBER(Table, supervisor),
         MEMBER(Table, gateway), MEMBER(Table, keeper), MEMBER(Table, routes), MEMBER(Table, observed),
         MEMBER(Table, service), MEMBER(Table, log), MEMBER(Table, gateway_events), MEMBER(Table, anchor_events),
-        MEMBER(Table, metered)}},
+        MEMBER(Table, keeper_events), MEMBER(Table, metered), MEMBER(Table, slices), MEMBER(Table, record_problem)}},
       {"Header",
        sizeof(Header),
        {MEMBER(Header, magic),
@@ -56,6 +56,8 @@ std::vector<Record> records() {
         MEMBER(Header, log_lost),
         MEMBER(Header, gateway_events_taken),
         MEMBER(Header, anchor_events_taken),
+        MEMBER(Header, keeper_events_taken),
+        MEMBER(Header, slices_dropped),
         MEMBER(Header, stopping),
         MEMBER(Header, ever_ready),
         MEMBER(Header, announced),
@@ -109,12 +111,20 @@ std::vector<Record> records() {
         MEMBER(ServiceCounters, waiting),
         MEMBER(ServiceCounters, connections),
         MEMBER(ServiceCounters, latency),
-        MEMBER(ServiceCounters, outcomes)}},
+        MEMBER(ServiceCounters, outcomes),
+        MEMBER(ServiceCounters, given_up)}},
       {"Metered",
        sizeof(Metered),
-       {MEMBER(Metered, slice_s), MEMBER(Metered, until_s), MEMBER(Metered, at_ns), MEMBER(Metered, trouble_s),
-        MEMBER(Metered, calm_s), MEMBER(Metered, good), MEMBER(Metered, bad), MEMBER(Metered, failed),
-        MEMBER(Metered, seconds), MEMBER(Metered, probes), MEMBER(Metered, down), MEMBER(Metered, worst)}},
+       {MEMBER(Metered, version),  MEMBER(Metered, slice_s),     MEMBER(Metered, until_s),   MEMBER(Metered, at_ns),
+        MEMBER(Metered, wall_ns),  MEMBER(Metered, good_s),      MEMBER(Metered, trouble_s), MEMBER(Metered, calm_s),
+        MEMBER(Metered, doubt_s),  MEMBER(Metered, gone_from_s), MEMBER(Metered, gone_to_s), MEMBER(Metered, outcomes),
+        MEMBER(Metered, given_up), MEMBER(Metered, failed),      MEMBER(Metered, slices),    MEMBER(Metered, told),
+        MEMBER(Metered, seconds),  MEMBER(Metered, probes),      MEMBER(Metered, down),      MEMBER(Metered, worst)}},
+      {"MeasuredSlice",
+       sizeof(MeasuredSlice),
+       {MEMBER(MeasuredSlice, start_s), MEMBER(MeasuredSlice, until_s), MEMBER(MeasuredSlice, outcomes),
+        MEMBER(MeasuredSlice, seconds), MEMBER(MeasuredSlice, probes)}},
+      {"Problem", sizeof(Problem), {MEMBER(Problem, since_ns), MEMBER(Problem, text)}},
       {"EventRing", sizeof(EventRing), {{"next", 0, 8}, {"slots", 8, EventRing::kSize * sizeof(Seqlock<Event>)}}},
       {"Event",
        sizeof(Event),
@@ -238,7 +248,8 @@ TEST_CASE("layout: the document's limits and values are those of the program") {
                                                        {"kTimeouts", kTimeouts},
                                                        {"kLatencyBuckets", kLatencyBuckets},
                                                        {"EventRing::kSize", EventRing::kSize},
-                                                       {"kNoReplica", kNoReplica}};
+                                                       {"kNoReplica", kNoReplica},
+                                                       {"kSlicesMax", kSlicesMax}};
   std::map<std::string, std::uint64_t> said;
   for (const Row& row : document.rows("constant|value|is")) said[row[0]] = std::stoull(row[1], nullptr, 0);
   CHECK(said == limits);
@@ -261,7 +272,8 @@ TEST_CASE("layout: the document's limits and values are those of the program") {
                                                        VALUE(Outcome::kAborted),
                                                        VALUE(Origin::kSupervisor),
                                                        VALUE(Origin::kGateway),
-                                                       VALUE(Origin::kAnchor)};
+                                                       VALUE(Origin::kAnchor),
+                                                       VALUE(Origin::kKeeper)};
 #undef VALUE
   std::map<std::string, std::uint64_t> timeouts;
   for (std::size_t i = 0; i < kTimeouts; ++i) timeouts[std::string(name_of(static_cast<Timeout>(i)))] = i;

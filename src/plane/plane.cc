@@ -72,6 +72,7 @@ void describe(Table& table) {
   add("service.timeouts", offsetof(Table, service.timeouts), kTimeouts);
   add("service.latency", offsetof(Table, service.latency), kLatencyBuckets);
   add("service.outcomes", offsetof(Table, service.outcomes), kOutcomes);
+  add("service.given_up", offsetof(Table, service.given_up), 1);
   table.header.fields_offset = offsetof(Table, fields);
   table.header.fields = used;
 }
@@ -125,6 +126,20 @@ std::string probe_key(const Table& table) {
   char text[17];
   std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(table.header.id));
   return text;
+}
+
+std::optional<Metered> metered_in(const Table& table) {
+  std::optional<Metered> newest;
+  for (const auto& copy : table.metered) {
+    const auto metered = copy.load();
+    if (metered && metered->version > (newest ? newest->version : 0)) newest = metered;
+  }
+  return newest;
+}
+
+void keep(Table& table, Metered& metered) {
+  ++metered.version;
+  table.metered[metered.version % 2].store(metered);
 }
 
 void forget_counts(Observed& observed) {

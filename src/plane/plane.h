@@ -2,14 +2,16 @@
 // happened, so that any part may die and its successor goes on from here.
 //
 // Every record has one writer: the anchor its own Part, the supervisor's and its event ring; the supervisor the other
-// Parts, the Routes and the log; the gateway its verdicts and its event ring. Counters are atomics that are only added
-// to. Readers are anybody. Times are CLOCK_BOOTTIME in nanoseconds.
+// Parts, the Routes and the log; the gateway its verdicts and its event ring; the keeper what it measures, and its
+// event ring. Counters are atomics that are only added to. Readers are anybody. Times are CLOCK_BOOTTIME in
+// nanoseconds.
 //
 // Byte by byte: docs/internals/shared-memory.md, which a test holds against this file.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -25,10 +27,10 @@ namespace nines::plane {
 inline constexpr std::uint64_t kMagic = 0x656e616c702d3939;  // "99-plane"
 #ifdef NINES_OTHER_LAYOUT
 // The test suite builds a second program with it, to see one layout replace another under load.
-inline constexpr std::uint32_t kLayout = 1005;
+inline constexpr std::uint32_t kLayout = 1006;
 inline constexpr std::size_t kReplicasMax = 80;
 #else
-inline constexpr std::uint32_t kLayout = 5;
+inline constexpr std::uint32_t kLayout = 6;
 inline constexpr std::size_t kReplicasMax = 68;  // 64 of a service, and those that a deploy starts beside them
 #endif
 
@@ -169,6 +171,7 @@ struct ServiceCounters {
   Gauge connections = {};                               // open now
   LatencyHistogram latency;                             // request read to answer sent
   std::atomic<std::uint64_t> outcomes[kOutcomes] = {};  // by Outcome: every request once
+  std::atomic<std::uint64_t> given_up = 0;  // of the aborted: the client had waited for a while, and got nothing
 };
 
 // One of nines' own processes.
@@ -209,6 +212,8 @@ struct Header {
   std::atomic<std::uint64_t> log_lost = 0;         // by the keeper: events it did not get, since they were overwritten
   std::atomic<std::uint64_t> gateway_events_taken = 0;  // by the supervisor: of that ring, up to here is in the log
   std::atomic<std::uint64_t> anchor_events_taken = 0;   // by the supervisor: the same
+  std::atomic<std::uint64_t> keeper_events_taken = 0;   // by the supervisor: the same
+  std::atomic<std::uint64_t> slices_dropped = 0;        // by the keeper: they were measured and could not be recorded
   std::atomic<std::uint32_t> stopping = 0;    // by the supervisor: the service goes down, whoever supervises it
   std::atomic<std::uint32_t> ever_ready = 0;  // by the supervisor: so it is never given up
   std::atomic<std::uint32_t> announced = 0;   // by the supervisor: it was said that the service is up
@@ -231,21 +236,46 @@ struct Header {
 #endif
 };
 
-// The keeper's, from second to second: what the ledger does not have yet, so that its successor goes on (app/meter.h).
+// The keeper's, from second to second: what is measured and not over yet, so that its successor goes on (app/meter.h).
 // Times are whole seconds since 1970, if not said otherwise.
 struct Metered {
-  std::int64_t slice_s = 0;       // the present slice begins; 0: nothing was measured yet
-  std::int64_t until_s = 0;       // up to here seconds are judged
-  std::int64_t at_ns = 0;         // CLOCK_BOOTTIME of that
-  std::int64_t trouble_s = 0;     // since when it is not well; 0: it is
-  std::int64_t calm_s = 0;        // since when it is well again, but not for long enough; 0: it is not
-  std::uint64_t good = 0;         // Outcome::kGood, kBad at that time
-  std::uint64_t bad = 0;          //
-  std::uint64_t failed = 0;       // requests, since trouble_s
-  std::uint32_t seconds[6] = {};  // of the slice: up, degraded, down; the same three in maintenance
-  std::uint32_t probes[2] = {};   // of the slice: good, bad
-  std::uint32_t down = 0;         // seconds, since trouble_s
-  std::uint32_t worst = 0;        // since trouble_s: 1 degraded, 2 down
+  std::uint64_t version = 0;            // of the two copies the higher one is the newer; 0: nothing was measured yet
+  std::int64_t slice_s = 0;             // the present slice begins; 0: none has
+  std::int64_t until_s = 0;             // up to here seconds are judged
+  std::int64_t at_ns = 0, wall_ns = 0;  // CLOCK_BOOTTIME and the wall clock at the last look
+  std::int64_t good_s = 0;              // the last second in which something proved that it works; 0: none
+  std::int64_t trouble_s = 0;           // since when it is not well; 0: it is
+  std::int64_t calm_s = 0;              // since when it is well again, but not for long enough; 0: it is not
+  std::int64_t doubt_s = 0;             // when a client last gave up waiting, and nobody was answered since; 0: never
+  std::int64_t gone_from_s = 0;         // before this table nothing ran between these: recorded before the slices
+  std::int64_t gone_to_s = 0;           //
+  std::uint64_t outcomes[kOutcomes] = {};  // by Outcome, at the last look
+  std::uint64_t given_up = 0;              // the counter, at the last look
+  std::uint64_t failed = 0;                // requests, since trouble_s
+  std::uint64_t slices = 0;                // that are over: the numbers up to this one are in Table::slices
+  std::uint64_t told = 0;                  // events of the keeper up to this number have happened
+  std::uint32_t seconds[6] = {};           // of the slice: up, degraded, down; the same three in maintenance
+  std::uint32_t probes[2] = {};            // of the slice: good, bad
+  std::uint32_t down = 0;                  // seconds, since trouble_s
+  std::uint32_t worst = 0;                 // since trouble_s: 1 degraded, 2 down
+};
+
+// Ten seconds that are over, on their way to the ledger.
+struct MeasuredSlice {
+  std::int64_t start_s = 0;                // Unix seconds
+  std::int64_t until_s = 0;                // as far as it is judged
+  std::uint64_t outcomes[kOutcomes] = {};  // the counters at its end
+  std::uint32_t seconds[6] = {};           // as in Metered
+  std::uint32_t probes[2] = {};
+  bool operator==(const MeasuredSlice&) const = default;
+};
+// A day of them can wait for a disk that is full. Slice n, from 1 on, stands at n modulo this.
+inline constexpr std::size_t kSlicesMax = 8640;
+
+// Something that is wrong until it is right again, for whoever shows it. since_ns 0: nothing is.
+struct Problem {
+  std::int64_t since_ns = 0;
+  char text[248] = "";
 };
 
 struct Table {
@@ -255,11 +285,19 @@ struct Table {
   Seqlock<Route> routes[kReplicasMax];
   Observed observed[kReplicasMax];
   ServiceCounters service;
-  EventRing log;             // what happened, in one order: by the supervisor, who adds what the rings below bring
-  EventRing gateway_events;  // by the gateway
-  EventRing anchor_events;   // by the anchor
-  Seqlock<Metered> metered;  // by the keeper
+  EventRing log;                // what happened, in one order: by the supervisor, who adds what the rings below bring
+  EventRing gateway_events;     // by the gateway
+  EventRing anchor_events;      // by the anchor
+  EventRing keeper_events;      // by the keeper
+  Seqlock<Metered> metered[2];  // by the keeper, in turn, so that one that dies in the middle leaves one
+  Seqlock<MeasuredSlice> slices[kSlicesMax];  // by the keeper
+  Seqlock<Problem> record_problem;            // by the keeper: what was measured cannot be recorded
 };
+
+// The newer copy; nullopt: nothing was measured yet.
+std::optional<Metered> metered_in(const Table& table);
+// The next one. REQUIRES: what it says of slices and events is there.
+void keep(Table& table, Metered& metered);
 
 // Owns one mapping of the table.
 class Plane {
