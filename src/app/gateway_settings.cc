@@ -38,18 +38,7 @@ void add_health(gateway::Settings& settings, const config::Replicas& replicas) {
   settings.health.transition = std::min(settings.health.transition, health.interval);
   settings.health.rise = health.rise;
   settings.health.fall = health.fall;
-  if (!replicas.canary) return;
-  const config::Canary& canary = *replicas.canary;
-  settings.canary = gateway::CanarySettings{.method = canary.method,
-                                            .target = canary.path,
-                                            .content_type = canary.content_type,
-                                            .body = canary.body,
-                                            .timeout = canary.timeout,
-                                            .stall = canary.stall,
-                                            .before_ready = canary.before_ready};
-  if (canary.expect)
-    settings.canary->expect =
-        gateway::CanarySettings::Expect{.pointer = canary.expect->pointer, .equals = canary.expect->equals};
+  if (replicas.canary) settings.canary = canary_of(*replicas.canary);
 }
 
 void add_timeouts(gateway::Settings& settings, const config::Timeouts& timeouts) {
@@ -87,6 +76,18 @@ gateway::AccessLogged logged_of(config::AccessLog log) {
 }
 
 }  // namespace
+
+gateway::CanarySettings canary_of(const config::Canary& canary) {
+  gateway::CanarySettings settings{.method = canary.method,
+                                   .target = canary.path,
+                                   .content_type = canary.content_type,
+                                   .body = canary.body,
+                                   .timeout = canary.timeout,
+                                   .stall = canary.stall,
+                                   .before_ready = canary.before_ready};
+  if (canary.expect) settings.expect = {.pointer = canary.expect->pointer, .equals = canary.expect->equals};
+  return settings;
+}
 
 gateway::Settings settings_of(const config::Config& config, std::size_t threads) {
   INVARIANT(threads > 0);

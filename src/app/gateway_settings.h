@@ -13,6 +13,9 @@ namespace nines::app {
 // Pure; `threads` > 0 are its workers.
 gateway::Settings settings_of(const config::Config& config, std::size_t threads);
 
+// The golden request, as the gateway asks it. Pure.
+gateway::CanarySettings canary_of(const config::Canary& canary);
+
 // What browsers are shown while nobody is ready. Errors say which file, and why: none, empty (kNotFound), more than
 // 1 MiB (kLimit).
 Result<std::string> read_unavailable_page(const std::string& path);

@@ -102,6 +102,7 @@ void Measurement::look() {
                    .probe = prober_.last(),
                    .probes_good = probes.good,
                    .probes_bad = probes.bad,
+                   .why = prober_.why(),
                    .maintenance = recorder_.in_maintenance(second)};
   for (std::size_t i = 0; i < plane::kOutcomes; ++i)
     look.outcomes[i] = table_.service.outcomes[i].load(std::memory_order_relaxed);

@@ -107,6 +107,8 @@ void Meter::judge(const Look& look, std::int64_t now, std::int64_t judged, Findi
   const bool doubted = memory_.doubt_s != 0 && now - memory_.doubt_s < kDoubt;
   const State state = availability::state_of(
       {.requests = {.good = good, .bad = bad}, .canary = look.probe == true && doubted ? std::nullopt : look.probe});
+  const std::string why =
+      bad > 0 ? std::to_string(bad) + " of " + std::to_string(good + bad) + " requests failed" : look.why;
   for (std::int64_t second = now - judged; second < now; ++second) {
     if (slice_of(second) != memory_.slice_s) {
       take_slice(second, findings);
@@ -115,7 +117,7 @@ void Meter::judge(const Look& look, std::int64_t now, std::int64_t judged, Findi
     if (const auto index = index_of(state)) ++memory_.seconds[*index + (look.maintenance ? 3 : 0)];
     // What begins in declared maintenance is no trouble; what began before goes on.
     const std::uint64_t failed = std::exchange(bad, 0);
-    if (!look.maintenance || memory_.trouble_s != 0) mind_state(state, second, failed, findings);
+    if (!look.maintenance || memory_.trouble_s != 0) mind_state(state, second, failed, why, findings);
   }
   if (good > 0 || (look.probes_good > 0 && look.probe == true && !doubted)) memory_.good_s = now - 1;
 }
@@ -143,7 +145,8 @@ Meter::Findings Meter::numbered(Findings findings) {
   return findings;
 }
 
-void Meter::mind_state(State state, std::int64_t second, std::uint64_t failed, Findings& findings) {
+void Meter::mind_state(State state, std::int64_t second, std::uint64_t failed, const std::string& why,
+                       Findings& findings) {
   constexpr std::uint32_t kDegraded = 1, kDown = 2;
   if (state == State::kDegraded || state == State::kDown) {
     const bool first = memory_.trouble_s == 0;
@@ -161,7 +164,7 @@ void Meter::mind_state(State state, std::int64_t second, std::uint64_t failed, F
     findings.told.push_back({severity == kDown ? EventKind::kServiceDown : EventKind::kServiceDegraded,
                              last_good,
                              second,
-                             first ? "" : "after it was degraded since " + text_of(memory_.trouble_s),
+                             first ? why : why + ", after it was degraded since " + text_of(memory_.trouble_s),
                              {}});
     return;
   }

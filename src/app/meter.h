@@ -40,6 +40,7 @@ class Meter {
     std::uint64_t given_up = 0;                     // ServiceCounters::given_up, since then
     std::optional<bool> probe;                      // how the last one ended; nullopt: none did lately
     std::uint64_t probes_good = 0, probes_bad = 0;  // since the look before
+    std::string why;                                // what was wrong with the last probe
     bool maintenance = false;                       // declared
   };
   // An event of the kinds that the keeper tells.
@@ -77,7 +78,8 @@ class Meter {
   std::uint64_t since_last(const Look& look, plane::Outcome outcome) const;
   void judge(const Look& look, std::int64_t now, std::int64_t judged, Findings& findings);
   void take_slice(std::int64_t until, Findings& findings);
-  void mind_state(availability::State state, std::int64_t second, std::uint64_t failed, Findings& findings);
+  void mind_state(availability::State state, std::int64_t second, std::uint64_t failed, const std::string& why,
+                  Findings& findings);
   Findings numbered(Findings findings);
 
   plane::Metered memory_;

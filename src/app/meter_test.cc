@@ -147,6 +147,29 @@ TEST_CASE("meter: trouble begins with the first bad second, and ends when it has
   }
 }
 
+TEST_CASE("meter: why it is down is told: by the requests that failed, or by the probe") {
+  Play play;
+  play.seconds("..x" + std::string(10, '.'));
+  CHECK(play.told.at(0).text == "2 of 2 requests failed");
+  play.pass(1);
+  play.bad += 1, play.good += 3;
+  play.look({});
+  CHECK(play.told.back().text == "1 of 4 requests failed");
+  play.second('x');
+  CHECK(play.told.back().text == "2 of 2 requests failed, after it was degraded since 2027-01-15T08:00:13.000Z");
+  Play other;
+  other.second('p');
+  other.pass(1);
+  other.told = other.meter
+                   .look({.at = Instant{std::chrono::seconds(other.boot_s)},
+                          .wall = WallTime(std::chrono::seconds(other.wall_s)),
+                          .probe = false,
+                          .why = "GET /health was answered with 503"})
+                   .told;
+  REQUIRE(other.told.size() == 1);
+  CHECK(other.told[0].text == "GET /health was answered with 503");
+}
+
 TEST_CASE("meter: doubt ends with an answer, or when nobody has given up for a minute") {
   Play play;
   play.seconds("pG" + std::string(70, 'p'));

@@ -72,6 +72,7 @@ struct Canary {
   std::optional<Expect> expect;
   Duration timeout = 10s;
   Duration stall = 30s;      // silence, with requests outstanding, before it is sent: longer than most prompts take
+  Duration every = 1min;     // silence, with or without requests, before it is sent to the public address
   bool before_ready = true;  // a new process gets no requests before it has passed
 
   static constexpr std::string_view kJson = "application/json";
@@ -322,6 +323,7 @@ inline constexpr Bounds<std::uint64_t> kContainerMemory{6ULL << 20, 1ULL << 44};
 inline constexpr Bounds<int> kCpuPercent{1, 100'000};
 inline constexpr Bounds<Duration> kCanaryTimeout{100ms, 10min};
 inline constexpr Bounds<Duration> kStall{1s, 24h};
+inline constexpr Bounds<Duration> kCanaryEvery{1s, 24h};
 inline constexpr std::size_t kFieldNameBytes = 64;
 inline constexpr std::size_t kKeyBytes = 256;  // of a mapping in `json:`; YAML allows no more than 1024 without a mark
 inline constexpr Bounds<int> kRiseFall{1, 100};

@@ -462,9 +462,13 @@ TEST_CASE("config: endpoints elsewhere") {
 TEST_CASE("config: a canary") {
   const auto canary = [](const std::string& keys) { return good(replicas("canary: {" + keys + "}")).replicas.canary; };
   CHECK((canary("get: '/x?a=b'") == Canary{.method = "GET", .path = "/x?a=b"}));
-  CHECK((
-      canary("post: /x, text: hello, timeout: 5s, stall: 1m") ==
-      Canary{.path = "/x", .body = "hello", .content_type = std::string(Canary::kText), .timeout = 5s, .stall = 1min}));
+  CHECK((canary("post: /x, text: hello, timeout: 5s, stall: 1m, every: 5m") ==
+         Canary{.path = "/x",
+                .body = "hello",
+                .content_type = std::string(Canary::kText),
+                .timeout = 5s,
+                .stall = 1min,
+                .every = 5min}));
   CHECK(canary("post: /x, text: <a/>, content_type: text/xml")->content_type == "text/xml");
   struct Row {
     std::string yaml, json;
@@ -622,6 +626,7 @@ TEST_CASE("config: both ends of every bound are inside, and the next value is no
       {"gateway.retries.budget", "-1%", "0%", "100%", "101%", "from 0% to 100%"},
       {"replicas.canary.timeout", "99ms", "100ms", "10m", "601s", "from 100ms to 10m"},
       {"replicas.canary.stall", "999ms", "1s", "24h", "86401s", "from 1s to 1d"},
+      {"replicas.canary.every", "999ms", "1s", "24h", "86401s", "from 1s to 1d"},
       {"replicas.endpoints.weight", "-1", "0", "1000", "1001", "from 0 to 1000"},
       {"replicas.endpoints.tier", "-1", "0", "9", "10", "from 0 to 9"},
       {"backups.keep.monthly", "0", "1", "10000", "10001", "from 1 to 10000"},

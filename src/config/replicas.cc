@@ -50,6 +50,7 @@ constexpr Key kCanaryKeys[] = {{"post"},
                                {"expect"},
                                {"timeout"},
                                {"stall"},
+                               {"every"},
                                {"before_ready"},
                                elsewhere("pointer", "indent it below expect:"),
                                elsewhere("equals", "indent it below expect:")};
@@ -154,6 +155,7 @@ void read_canary(Section& replicas, std::optional<Canary>& field) {
   read_expectation(*section, canary.expect);
   section->read("timeout", canary.timeout, bounds::kCanaryTimeout);
   section->read("stall", canary.stall, bounds::kStall);
+  section->read("every", canary.every, bounds::kCanaryEvery);
   section->read("before_ready", canary.before_ready, parse_truth);
   field = std::move(canary);
 }

@@ -223,8 +223,10 @@ void add_protection(Random& random, Config& config) {
 }
 
 void add_canary(Random& random, Config& config) {
-  Canary canary{
-      .path = any_path(random), .timeout = any(random, bounds::kCanaryTimeout), .stall = any(random, bounds::kStall)};
+  Canary canary{.path = any_path(random),
+                .timeout = any(random, bounds::kCanaryTimeout),
+                .stall = any(random, bounds::kStall),
+                .every = any(random, bounds::kCanaryEvery)};
   if (random.below(2) != 0) {
     canary.method = "GET";
   } else {

@@ -63,6 +63,7 @@ void write(std::string& out, const Canary& canary) {
   }
   out += "    timeout: " + write_duration(canary.timeout) + "\n";
   out += "    stall: " + write_duration(canary.stall) + "\n";
+  out += "    every: " + write_duration(canary.every) + "\n";
   out += std::string("    before_ready: ") + (canary.before_ready ? "true" : "false") + "\n";
 }
 

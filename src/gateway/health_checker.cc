@@ -164,7 +164,7 @@ void HealthChecker::look(const Shared& subject) {
 
 Task<void> HealthChecker::send_canary(Shared subject) {
   const Instant sent = loop_.now();
-  const auto answer = co_await ask_canary(loop_, subject->address, settings_);
+  const auto answer = co_await ask_canary(loop_, subject->address, *settings_.canary);
   const Instant now = loop_.now();
   if (!answer && answer.error().code() == Code::kCancelled) co_return;
   plane::Observed& observed = table_.observed[subject->slot];

@@ -41,8 +41,8 @@ Task<Result<>> ask_health(net::Loop& loop, const net::Address& address, const Se
   co_return Result<>{};
 }
 
-Task<Result<>> ask_canary(net::Loop& loop, const net::Address& address, const Settings& settings) {
-  const CanarySettings& canary = *settings.canary;
+Task<Result<>> ask_canary(net::Loop& loop, const net::Address& address, const CanarySettings& canary,
+                          std::vector<std::pair<std::string, std::string>> fields) {
   http::Call call = call_to(address, "nines-canary");
   call.method = canary.method;
   call.target = canary.target;
@@ -50,6 +50,7 @@ Task<Result<>> ask_canary(net::Loop& loop, const net::Address& address, const Se
   call.body = canary.body;
   call.timeout = canary.timeout;
   call.body_limit = canary.answer_bytes;
+  for (auto& field : fields) call.fields.push_back(std::move(field));
   const auto answer = co_await http::fetch(loop, std::move(call));
   if (!answer) co_return failure(answer.error());
   co_return judge_canary(canary, answer->head.status(), answer->body);

@@ -165,6 +165,19 @@ class Truth(unittest.TestCase):
             self.assertEqual(found["objective"]["verdict"], "missed")
 
 
+    def test_without_traffic_a_golden_request_tells_what_a_health_page_does_not(self):
+        with Backend() as backend, harness.Service(
+                front(backend) + "  canary: {get: /golden, every: 2s, timeout: 1s, before_ready: false}\n") as service:
+            service.up()
+            time.sleep(4)
+            backend.mode = 500  # and the health page is well
+            began = time.time()
+            down = harness.wait_for(lambda: [e for e in service.status()[1]["events"] if e["kind"] == "service_down"], 20, "it to be told")
+            self.assertIn("the canary at the public address", down[0]["text"])
+            backend.mode = 200
+            harness.wait_for(lambda: [e for e in service.status()[1]["events"] if e["kind"] == "service_up"], 30, "the end of it")
+            self.assertLess(time.time() - began, 30)
+
     def test_declared_maintenance_is_left_out_and_still_told(self):
         with Backend() as backend, harness.Service(front(backend)) as service:
             service.up()
