@@ -3,13 +3,11 @@
 #include <cstdio>
 
 #include "cli/commands.h"
-#include "cli/period.h"
+#include "cli/record.h"
 #include "cli/report.h"
-#include "cli/target.h"
 #include "cli/terminal.h"
 #include "ledger/explain.h"
 #include "ledger/report.h"
-#include "net/epoll_loop.h"
 
 namespace nines::cli {
 namespace {
@@ -78,6 +76,11 @@ std::vector<std::string> reasons_of(const ledger::Missing& missing, const Eviden
       reasons.push_back("declared: " + window.text);
   if (missing.unknown == 0) return reasons;
   const std::size_t before = reasons.size();
+  if (const auto begins = evidence.report.record_begins; begins && at(missing.from) < *begins) {
+    reasons.push_back("the record begins at " + local_text(*begins));
+    for (const ledger::Row& row : evidence.report.set_aside)
+      reasons.push_back("row " + std::to_string(row.seq) + ", " + row.event.kind + ": " + row.event.text);
+  }
   for (const ledger::Row& row : evidence.gaps) {
     // It is said when it is over.
     const std::int64_t said = unix_seconds(row.event.when.wall);
@@ -147,40 +150,29 @@ int show(const ledger::Reader& reader, const Incident& incident, bool as_json) {
 }  // namespace
 
 int perform(const GlobalOptions& global, const ExplainOptions& options) {
-  const auto paths = find_service(global, /*dead_too=*/true);
-  if (!paths) return say(paths.error());
-  const WallTime now = net::wall_time();
-  const auto period = period_of(options.period, now);
-  if (!period) return say(period.error());
-  const auto reader = ledger::Reader::open(paths->ledger_file());
-  if (!reader) return say({kNo, "nines: " + reader.error().text()});
-  const auto evidence = evidence_of(*reader, period->interval, now);
-  if (!evidence) return say({kNo, "nines: " + evidence.error().text()});
-  return explain(*evidence, period->text, options.json);
+  const auto record = open_record(global, options.period);
+  if (!record) return say(record.error());
+  const auto evidence = evidence_of(record->reader, record->period.interval, record->now);
+  if (!evidence) return say(refuse(kNo, evidence.error().text()).error());
+  return explain(*evidence, record->period.text, options.json);
 }
 
 int perform(const GlobalOptions& global, const IncidentOptions& options) {
-  const auto paths = find_service(global, /*dead_too=*/true);
-  if (!paths) return say(paths.error());
-  const WallTime now = net::wall_time();
-  const auto period = period_of(options.period, now);
-  if (!period) return say(period.error());
-  const auto reader = ledger::Reader::open(paths->ledger_file());
-  if (!reader) return say({kNo, "nines: " + reader.error().text()});
-  const availability::Interval all{WallTime{}, now};
-  const auto incidents = reader->incidents(options.id ? all : period->interval);
-  if (!incidents) return say({kNo, "nines: " + incidents.error().text()});
+  const auto record = open_record(global, options.period);
+  if (!record) return say(record.error());
+  const availability::Interval all{WallTime{}, record->now}, &period = record->period.interval;
+  const auto incidents = record->reader.incidents(options.id ? all : period);
+  if (!incidents) return say(refuse(kNo, incidents.error().text()).error());
   if (options.id) {
     for (const Incident& incident : *incidents)
-      if (incident.id == *options.id) return show(*reader, incident, options.json);
+      if (incident.id == *options.id) return show(record->reader, incident, options.json);
     return say(refuse(kNo, "there is no incident " + std::to_string(*options.id) +
                                "; `nines incident list` shows those of this month")
                    .error());
   }
   json::array as_json;
   for (const Incident& incident : *incidents) {
-    if (incident.first_bad >= period->interval.end || (incident.ended && *incident.ended < period->interval.begin))
-      continue;
+    if (incident.first_bad >= period.end || (incident.ended && *incident.ended < period.begin)) continue;
     if (options.json) {
       as_json.push_back(json::parse(json_of(incident)));
       continue;

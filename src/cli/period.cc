@@ -1,5 +1,6 @@
 #include "cli/period.h"
 
+#include <array>
 #include <cstdio>
 #include <ctime>
 
@@ -20,9 +21,15 @@ std::chrono::seconds local_offset(WallTime t) {
 }
 
 std::string local_text(WallTime t) {
-  std::string text = format_rfc3339(t + local_offset(t)).substr(0, 19);
+  const std::chrono::seconds offset = local_offset(t);
+  std::string text = format_rfc3339(t + offset).substr(0, 19);
   text[10] = ' ';
-  return text;
+  if (offset == 0s) return text + "Z";
+  const auto minutes = std::chrono::abs(std::chrono::duration_cast<std::chrono::minutes>(offset)).count();
+  std::array<char, 16> zone{};
+  std::snprintf(zone.data(), zone.size(), "%c%02d:%02d", offset < 0s ? '-' : '+', static_cast<int>(minutes / 60),
+                static_cast<int>(minutes % 60));
+  return text + zone.data();
 }
 
 namespace {

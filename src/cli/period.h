@@ -20,7 +20,7 @@ Answered<Period> period_of(const PeriodOptions& options, WallTime now);
 
 // How far local time is ahead of UTC.
 std::chrono::seconds local_offset(WallTime t);
-// "2026-11-27 13:02:10"
+// "2026-11-27 13:02:10+01:00", of UTC "2026-11-27 12:02:10Z"
 std::string local_text(WallTime t);
 
 }  // namespace nines::cli

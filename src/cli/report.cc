@@ -106,6 +106,20 @@ void add_downtime(Document& document, const ledger::Report& report, const Report
   }
 }
 
+// What the record itself is not: time before it, and what was lost of it.
+void add_gaps(Document& document, const ledger::Report& report) {
+  if (report.record_begins)
+    document.figures.push_back(
+        {"no record", format_duration(report.before_record()),
+         "the record begins at " + local_text(*report.record_begins) + "; what was before is unknown, and counted so"});
+  for (const ledger::Row& row : report.set_aside)
+    document.figures.push_back(
+        {"record lost", local_text(row.event.when.wall), "a damaged ledger was set aside: " + row.event.text});
+  if (report.events_lost > 0)
+    document.figures.push_back({"events lost", with_commas(report.events_lost),
+                                "what they said is unknown: incidents, or their causes, may be missing"});
+}
+
 void add_repairs(Document& document, const ledger::Report& report) {
   const auto& operation = report.operation;
   if (operation.failures == 0) {
@@ -144,6 +158,7 @@ Document document_of(const ledger::Report& report, const ReportFacts& facts) {
   document.figures.push_back(time_figure(report));
   document.figures.push_back(request_figure(report));
   add_downtime(document, report, facts);
+  add_gaps(document, report);
   add_repairs(document, report);
   std::string latency;
   for (const auto& [name, fraction] : kQuantiles)
@@ -329,6 +344,9 @@ std::string json_text(const ledger::Report& report, const ReportFacts& facts) {
                     : *verdict == ledger::Verdict::kMet    ? json::value("met")
                                                            : json::value("met_as_far_as_known")}};
   }
+  json::array set_aside;
+  for (const ledger::Row& row : report.set_aside)
+    set_aside.push_back(json::object{{"at", format_rfc3339(row.event.when.wall)}, {"text", row.event.text}});
   const json::object all{
       {"service", facts.service},
       {"period", facts.period},
@@ -344,6 +362,11 @@ std::string json_text(const ledger::Report& report, const ReportFacts& facts) {
       {"nines",
        observed && observed->unavailability() > 0 ? json::value(availability::nines(*observed)) : json::value(nullptr)},
       {"availability_by_requests", fraction(of_requests(report))},
+      {"record",
+       {{"begins", report.record_begins ? json::value(format_rfc3339(*report.record_begins)) : json::value(nullptr)},
+        {"before_s", seconds(report.before_record())},
+        {"set_aside", std::move(set_aside)},
+        {"events_lost", report.events_lost}}},
       {"requests",
        {{"good", report.requests.good},
         {"bad", report.requests.bad},

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "base/check.h"
 #include "ledger/chain.h"
 #include "ledger/schema.h"
 #include "ledger/slices.h"
@@ -63,6 +64,7 @@ Result<std::vector<Incident>> incidents_in(const Database& db, const availabilit
 
 struct Reader::Open {
   Database db;
+  bool held = false;
 
   Result<std::vector<Row>> rows(const Query& query) const {
     auto statement = db.prepare(sql_of(query));
@@ -95,6 +97,10 @@ struct Reader::Open {
   // In one state of the file, however many statements it takes.
   template <class Ask>
   auto at_once(const Ask& ask) const -> decltype(ask(db)) {
+    if (held) {
+      auto answer = ask(db);
+      return answer ? std::move(answer) : about(db.path(), std::move(answer.error()));
+    }
     auto transaction = Transaction::begin(db, Transaction::Kind::kRead);
     auto answer = transaction ? ask(db) : failure(std::move(transaction.error()));
     if (!answer) return about(db.path(), std::move(answer.error()));
@@ -118,6 +124,20 @@ Result<Reader> Reader::open(const std::string& path) {
   if (!db) return about(path, std::move(db.error()));
   return Reader(std::make_unique<Open>(std::move(*db)));
 }
+
+Result<Reader::Held> Reader::hold() const {
+  INVARIANT(!open_->held);
+  auto transaction = Transaction::begin(open_->db, Transaction::Kind::kRead);
+  if (!transaction) return about(open_->db.path(), std::move(transaction.error()));
+  open_->held = true;
+  const auto release = [open = open_.get()](const Transaction* held) {
+    delete held;
+    open->held = false;
+  };
+  return Held(std::shared_ptr<const Transaction>(new Transaction(std::move(*transaction)), release));
+}
+
+bool Reader::is_held() const { return open_->held; }
 
 Result<std::vector<Row>> Reader::rows(const Query& query) const {
   auto rows = open_->rows(query);

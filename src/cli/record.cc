@@ -1,0 +1,45 @@
+#include "cli/record.h"
+
+#include <cstdio>
+
+#include "net/epoll_loop.h"
+
+namespace nines::cli {
+namespace {
+
+std::optional<config::Config> configuration_of(const app::Paths& paths) {
+  if (paths.config_file.empty()) return std::nullopt;
+  auto config = config::load(paths.config_file);
+  if (config) return std::move(*config);
+  std::fprintf(stderr, "nines: %s cannot be read, so nothing of what it says is in this answer\n",
+               paths.config_file.c_str());
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::string Record::service() const {
+  if (config && config->service) return *config->service;
+  return paths.folder.substr(paths.folder.rfind('/') + 1);
+}
+
+Answered<Record> open_record(const GlobalOptions& global, const PeriodOptions& options) {
+  auto paths = find_service(global, /*dead_too=*/true);
+  if (!paths) return std::unexpected(std::move(paths.error()));
+  auto config = configuration_of(*paths);
+  const WallTime now = net::wall_time();
+  auto period = period_of(options, now);
+  if (!period) return std::unexpected(std::move(period.error()));
+  auto reader = ledger::Reader::open(paths->ledger_file());
+  if (!reader) return refuse(kNo, reader.error().text());
+  auto held = reader->hold();
+  if (!held) return refuse(kNo, held.error().text());
+  return Record{.paths = std::move(*paths),
+                .config = std::move(config),
+                .now = now,
+                .period = std::move(*period),
+                .reader = std::move(*reader),
+                .held = std::move(*held)};
+}
+
+}  // namespace nines::cli
