@@ -140,7 +140,9 @@ void add_repairs(Document& document, const ledger::Report& report) {
 std::string users_text(const ledger::Incident& incident) {
   if (!incident.of_service()) return "no user noticed";
   if (!incident.ended) return "how many requests failed is not known yet";
-  return incident.failed_requests > 0 ? plural(incident.failed_requests, "request", "requests") + " failed"
+  const std::string at_least = incident.counted_in_part ? "at least " : "";
+  return incident.failed_requests > 0 ? at_least + plural(incident.failed_requests, "request", "requests") + " failed"
+         : incident.counted_in_part   ? "how many requests failed is not known"
                                       : "no request came";
 }
 
@@ -309,6 +311,7 @@ json::object object_of(const ledger::Incident& incident) {
           {"detected", format_rfc3339(incident.detected)},
           {"ended", incident.ended ? json::value(format_rfc3339(*incident.ended)) : json::value(nullptr)},
           {"failed_requests", incident.failed_requests},
+          {"failed_requests_at_least", incident.counted_in_part},
           {"replicas", std::move(replicas)},
           {"rows", std::move(rows)}};
 }

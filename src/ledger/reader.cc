@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "ledger/chain.h"
+#include "ledger/incident_rows.h"
 #include "ledger/schema.h"
 #include "ledger/slices.h"
 #include "ledger/sqlite.h"
@@ -37,27 +38,6 @@ std::string sql_of(const Query& query) {
   sql += query.kind ? " AND kind = ?3" : " AND ?3 IS NOT NULL";
   sql += query.newest ? " ORDER BY seq DESC LIMIT ?4" : " ORDER BY seq LIMIT ?4";
   return sql;
-}
-
-// One that began so long before is still heard of.
-constexpr Duration kLongestIncident = 31 * 24h;
-
-Result<std::vector<Incident>> incidents_in(const Database& db, const availability::Interval& window) {
-  std::string sql =
-      std::string("SELECT ") + kRowColumns + " FROM events WHERE wall_ns >= ?1 AND wall_ns < ?2 AND kind IN (";
-  for (const std::string_view kind : Incidents::kinds())
-    sql += (sql.ends_with('(') ? "'" : ", '") + std::string(kind) + "'";
-  auto statement = db.prepare(sql + ") ORDER BY seq");
-  if (!statement) return failure(std::move(statement.error()));
-  statement->bind(std::int64_t{(window.begin - kLongestIncident).time_since_epoch().count()},
-                  std::int64_t{(window.end + Incidents::kBefore).time_since_epoch().count()});
-  Incidents incidents;
-  while (true) {
-    auto row = statement->step();
-    if (!row) return failure(std::move(row.error()));
-    if (!*row) return incidents.all();
-    incidents.add(row_of(*statement));
-  }
 }
 
 }  // namespace

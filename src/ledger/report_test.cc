@@ -1,5 +1,6 @@
 #include "ledger/report.h"
 
+#include "ledger/sqlite.h"
 #include "ledger/test_support.h"
 
 namespace nines::ledger {
@@ -90,6 +91,34 @@ TEST_CASE("report: a ledger that was set aside, and events that were lost, are s
   const auto before = report_of(reader, between(-600, 0), at(400));
   REQUIRE_FALSE(before);
   CHECK(before.error().text().contains("ledger.db.damaged-"));
+}
+
+TEST_CASE("report: an outage over two shared tables has all of its failed requests") {
+  const Folder folder;
+  const std::string path = folder / "ledger.db";
+  auto ledger = must(Ledger::open(path));
+  add_slices(ledger, 0, 100);
+  add_slices(ledger, 100, 200, 10, 40);
+  add_slices(ledger, 200, 300);
+  auto started = told(150, "service_started");
+  started.table_id = 2, started.number = 1;
+  auto ready = told(90, "ready");
+  ready.table_id = 1, ready.number = 1;
+  const std::int64_t from = kBegin + 100, to = kBegin + 200;
+  REQUIRE(ledger.append(
+      std::vector{ready, told(101, "service_down", from - 1, from), started, told(210, "service_up", to, 160)}));
+  const Reader reader = must(Reader::open(path));
+  const auto found = must(report_of(reader, between(0, 300), at(400))).incidents;
+  REQUIRE(found.size() == 1);
+  CHECK(found[0].failed_requests == 400);
+  CHECK_FALSE(found[0].counted_in_part);
+  // From slices that are coarser than the outage nothing can be told: what its end said is what there is, at least.
+  const Database db = must(Database::open(path, Database::Access::kWrite));
+  REQUIRE(db.run("DELETE FROM slices WHERE grain < 3600"));
+  const auto later = must(reader.incidents(between(0, 300)));
+  REQUIRE(later.size() == 1);
+  CHECK(later[0].failed_requests == 160);
+  CHECK(later[0].counted_in_part);
 }
 
 }  // namespace
