@@ -142,6 +142,8 @@ Parser::Parser() {
     command->add_option("--month", period.month, "Of this month: 2026-11 (the present one)")->type_name("MONTH");
     command->add_option("--from", period_from, "Since then: 2026-11-01, \"2026-11-23 22:30\", 24h")->type_name("TIME");
     command->add_option("--to", period_to, "Until then (now)")->type_name("TIME");
+    command->add_option("--timezone", period.timezone, "Of months and times: Europe/Stockholm (timezone: in the file)")
+        ->type_name("NAME");
   };
   auto* c = add("run", "Keep a command up, without a file: nines run [OPTIONS] -- COMMAND, with {port} in it");
   c->footer("Everything after -- is the command; {port} in it becomes the port of each replica.");
@@ -212,6 +214,8 @@ Parser::Parser() {
   c->add_option("--from", period_from, "plan: when it begins: \"2026-11-30 02:00\"")->type_name("TIME");
   c->add_option("--to", period_to, "plan: when it is over")->type_name("TIME");
   c->add_option("--for", maintenance_for, "How long (1h)")->type_name("DURATION");
+  c->add_option("--timezone", maintenance.timezone, "Of times: Europe/Stockholm (timezone: in the file)")
+      ->type_name("NAME");
   c->add_option("--reason", maintenance.reason, "Why; it stands in the record")->type_name("TEXT");
   c->add_flag("--json", maintenance.json, "list: as JSON");
   c = add("check-ledger", "Verify the record: its chain of hashes, and the sums of what was measured");

@@ -75,8 +75,9 @@ struct ReloadOptions {
 };
 // A month, or between two moments.
 struct PeriodOptions {
-  std::optional<std::string> month;  // "2026-11"; nullopt: the present one, if there is no `from`
-  std::optional<Moment> from, to;    // without `to`: until now
+  std::optional<std::string> month;     // "2026-11"; nullopt: the present one, if there is no `from`
+  std::optional<Moment> from, to;       // without `to`: until now
+  std::optional<std::string> timezone;  // nullopt: that of the configuration
 };
 // What was measured.
 struct ReportOptions {
@@ -100,6 +101,7 @@ struct MaintenanceOptions {
   std::optional<Moment> from, to;
   Duration length = 1h;  // where there is no `to`
   std::string reason;
+  std::optional<std::string> timezone;
   bool json = false;
 };
 // Whether the record is whole.

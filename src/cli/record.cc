@@ -5,7 +5,6 @@
 #include "net/epoll_loop.h"
 
 namespace nines::cli {
-namespace {
 
 std::optional<config::Config> configuration_of(const app::Paths& paths) {
   if (paths.config_file.empty()) return std::nullopt;
@@ -16,7 +15,12 @@ std::optional<config::Config> configuration_of(const app::Paths& paths) {
   return std::nullopt;
 }
 
-}  // namespace
+Answered<availability::Zone> zone_of(const std::optional<std::string>& typed,
+                                     const std::optional<config::Config>& config) {
+  auto zone = find_zone(typed ? *typed : config ? config->timezone : "UTC");
+  if (!zone) return refuse(kWrong, (typed ? "--timezone: " : "timezone: ") + zone.error().text());
+  return std::move(*zone);
+}
 
 std::string Record::service() const {
   if (config && config->service) return *config->service;
@@ -27,8 +31,10 @@ Answered<Record> open_record(const GlobalOptions& global, const PeriodOptions& o
   auto paths = find_service(global, /*dead_too=*/true);
   if (!paths) return std::unexpected(std::move(paths.error()));
   auto config = configuration_of(*paths);
+  auto zone = zone_of(options.timezone, config);
+  if (!zone) return std::unexpected(std::move(zone.error()));
   const WallTime now = net::wall_time();
-  auto period = period_of(options, now);
+  auto period = period_of(options, now, *zone);
   if (!period) return std::unexpected(std::move(period.error()));
   auto reader = ledger::Reader::open(paths->ledger_file());
   if (!reader) return refuse(kNo, reader.error().text());
@@ -36,6 +42,7 @@ Answered<Record> open_record(const GlobalOptions& global, const PeriodOptions& o
   if (!held) return refuse(kNo, held.error().text());
   return Record{.paths = std::move(*paths),
                 .config = std::move(config),
+                .zone = std::move(*zone),
                 .now = now,
                 .period = std::move(*period),
                 .reader = std::move(*reader),

@@ -8,6 +8,7 @@
 #include "cli/arguments.h"
 #include "cli/period.h"
 #include "cli/target.h"
+#include "cli/timezone.h"
 #include "config/config.h"
 #include "ledger/reader.h"
 
@@ -16,6 +17,7 @@ namespace nines::cli {
 struct Record {
   app::Paths paths;
   std::optional<config::Config> config;  // nullopt: there is none, or it cannot be read, which was said on stderr
+  availability::Zone zone;               // in which times are said, and months begin
   WallTime now{};
   Period period;
   ledger::Reader reader;
@@ -24,6 +26,12 @@ struct Record {
   // As the configuration names it, or its folder.
   std::string service() const;
 };
+
+// nullopt: there is no file, or it cannot be read, which is said on stderr.
+std::optional<config::Config> configuration_of(const app::Paths& paths);
+// --timezone, else `timezone:`, else UTC; kWrong when there is no such one.
+Answered<availability::Zone> zone_of(const std::optional<std::string>& typed,
+                                     const std::optional<config::Config>& config);
 
 // Also of a service that does not run. Blocks while it opens the file.
 Answered<Record> open_record(const GlobalOptions& global, const PeriodOptions& period);

@@ -7,8 +7,8 @@
 #include <map>
 
 #include "availability/budget.h"
-#include "cli/period.h"
 #include "cli/terminal.h"
+#include "cli/timezone.h"
 #include "plane/histogram.h"
 
 namespace nines::cli {
@@ -107,14 +107,14 @@ void add_downtime(Document& document, const ledger::Report& report, const Report
 }
 
 // What the record itself is not: time before it, and what was lost of it.
-void add_gaps(Document& document, const ledger::Report& report) {
+void add_gaps(Document& document, const ledger::Report& report, const availability::Zone& zone) {
   if (report.record_begins)
-    document.figures.push_back(
-        {"no record", format_duration(report.before_record()),
-         "the record begins at " + local_text(*report.record_begins) + "; what was before is unknown, and counted so"});
+    document.figures.push_back({"no record", format_duration(report.before_record()),
+                                "the record begins at " + local_text(*report.record_begins, zone) +
+                                    "; what was before is unknown, and counted so"});
   for (const ledger::Row& row : report.set_aside)
     document.figures.push_back(
-        {"record lost", local_text(row.event.when.wall), "a damaged ledger was set aside: " + row.event.text});
+        {"record lost", local_text(row.event.when.wall, zone), "a damaged ledger was set aside: " + row.event.text});
   if (report.events_lost > 0)
     document.figures.push_back({"events lost", with_commas(report.events_lost),
                                 "what they said is unknown: incidents, or their causes, may be missing"});
@@ -156,11 +156,12 @@ std::string what_text(const ledger::Incident& incident) {
 Document document_of(const ledger::Report& report, const ReportFacts& facts) {
   Document document;
   document.title = facts.service + ", " + facts.period;
-  document.span = local_text(report.window.begin) + " to " + local_text(report.window.end);
+  document.span = local_text(report.window.begin, facts.zone) + " to " + local_text(report.window.end, facts.zone) +
+                  ", " + facts.zone.name();
   document.figures.push_back(time_figure(report));
   document.figures.push_back(request_figure(report));
   add_downtime(document, report, facts);
-  add_gaps(document, report);
+  add_gaps(document, report, facts.zone);
   add_repairs(document, report);
   std::string latency;
   for (const auto& [name, fraction] : kQuantiles)
@@ -175,7 +176,7 @@ Document document_of(const ledger::Report& report, const ReportFacts& facts) {
     } else {
       ++causes[name_of(incident.cause)];
     }
-    document.incidents.push_back({local_text(incident.first_bad), what_text(incident),
+    document.incidents.push_back({local_text(incident.first_bad, facts.zone), what_text(incident),
                                   std::string(name_of(incident.cause)), incident.evidence, users_text(incident)});
   }
   std::string by_cause;
@@ -353,6 +354,7 @@ std::string json_text(const ledger::Report& report, const ReportFacts& facts) {
   const json::object all{
       {"service", facts.service},
       {"period", facts.period},
+      {"timezone", facts.zone.name()},
       {"from", format_rfc3339(report.window.begin)},
       {"to", format_rfc3339(report.window.end)},
       {"covered", json::array{format_rfc3339(report.covered.begin), format_rfc3339(report.covered.end)}},

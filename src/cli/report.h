@@ -6,12 +6,14 @@
 #include <vector>
 
 #include "availability/objective.h"
+#include "availability/zone.h"
 #include "cli/report_format.h"
 #include "ledger/report.h"
 
 namespace nines::cli {
 
 struct ReportFacts {
+  availability::Zone zone;  // of times
   std::string service;
   std::string period;  // as it was asked for: "2026-11"
   std::optional<availability::Objective> objective;
@@ -22,7 +24,7 @@ struct ReportFacts {
 std::string json_of(const ledger::Incident& incident);
 std::string describe(const ledger::Incident& incident);
 
-// Ends with a newline. Times are local.
+// Ends with a newline.
 std::string render(const ledger::Report& report, const ReportFacts& facts, ReportFormat format);
 
 }  // namespace nines::cli

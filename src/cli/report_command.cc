@@ -12,7 +12,11 @@ int perform(const GlobalOptions& global, const ReportOptions& options) {
   if (!record) return say(record.error());
   const auto report = ledger::report_of(record->reader, record->period.interval, record->now);
   if (!report) return say(refuse(kNo, report.error().text()).error());
-  ReportFacts facts{.service = record->service(), .period = record->period.text, .objective = {}, .objective_text = ""};
+  ReportFacts facts{.zone = record->zone,
+                    .service = record->service(),
+                    .period = record->period.text,
+                    .objective = {},
+                    .objective_text = ""};
   if (record->config && record->config->objective) {
     facts.objective_text = config::write_objective(*record->config->objective);
     if (const auto objective = availability::parse_objective(facts.objective_text)) facts.objective = *objective;
