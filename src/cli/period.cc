@@ -33,14 +33,14 @@ Answered<Period> period_of(const PeriodOptions& options, WallTime now, const Zon
   if (options.month) {
     const auto month = availability::parse_month(*options.month);
     if (!month) return refuse(kWrong, "--month: " + month.error().text());
-    return Period{month_of(*month, zone), *options.month};
+    return Period{month_of(*month, zone), *options.month, true};
   }
   const std::chrono::year_month_day today(std::chrono::floor<std::chrono::days>(zone.local(now)));
   const std::chrono::year_month month = today.year() / today.month();
   std::array<char, 16> text{};
   std::snprintf(text.data(), text.size(), "%04d-%02u", static_cast<int>(month.year()),
                 static_cast<unsigned>(month.month()));
-  return Period{month_of(month, zone), text.data()};
+  return Period{month_of(month, zone), text.data(), true};
 }
 
 }  // namespace nines::cli

@@ -13,6 +13,7 @@ namespace nines::cli {
 struct Period {
   availability::Interval interval;
   std::string text;  // "2026-11"
+  bool is_month = false;
 };
 
 // A month of that zone, or between two moments; kWrong when it is neither.

@@ -8,6 +8,7 @@
 #include "availability/objective.h"
 #include "availability/zone.h"
 #include "cli/report_format.h"
+#include "config/config.h"
 #include "ledger/report.h"
 
 namespace nines::cli {
@@ -16,8 +17,11 @@ struct ReportFacts {
   availability::Zone zone;  // of times
   std::string service;
   std::string period;  // as it was asked for: "2026-11"
+  bool is_month = false;
   std::optional<availability::Objective> objective;
   std::string objective_text;  // "99.9%"
+  std::optional<config::Sla> sla;
+  std::optional<config::Costs> costs;
 };
 
 // One incident, as JSON without a newline, and in a line.

@@ -15,8 +15,11 @@ int perform(const GlobalOptions& global, const ReportOptions& options) {
   ReportFacts facts{.zone = record->zone,
                     .service = record->service(),
                     .period = record->period.text,
+                    .is_month = record->period.is_month,
                     .objective = {},
-                    .objective_text = ""};
+                    .objective_text = "",
+                    .sla = record->config ? record->config->sla : std::nullopt,
+                    .costs = record->config ? record->config->costs : std::nullopt};
   if (record->config && record->config->objective) {
     facts.objective_text = config::write_objective(*record->config->objective);
     if (const auto objective = availability::parse_objective(facts.objective_text)) facts.objective = *objective;

@@ -37,8 +37,11 @@ std::string nearest_to(const std::string& typed, const std::string& folder) {
     const std::string_view city = std::string_view(name).substr(name.rfind('/') + 1);
     if (equals_ignoring_case(city, typed) || equals_ignoring_case(name, typed)) return name;
   }
-  const std::vector<std::string_view> all(names.begin(), names.end());
-  return std::string(nearest(typed, all).value_or(""));
+  std::vector<std::string_view> all(names.begin(), names.end());
+  if (const auto meant = nearest(typed, all)) return std::string(*meant);
+  for (std::string_view& name : all) name.remove_prefix(name.rfind('/') + 1);
+  const auto city = nearest(typed, all);
+  return city ? names[static_cast<std::size_t>(std::ranges::find(all, *city) - all.begin())] : "";
 }
 
 }  // namespace

@@ -50,6 +50,7 @@ TEST_CASE("timezone: by its name, or the nearest one is said") {
       {"Europe/Stokholm", "\"Europe/Stokholm\" is no time zone that is known here; did you mean \"Europe/Stockholm\"?"},
       {"stockholm", "\"stockholm\" is no time zone that is known here; did you mean \"Europe/Stockholm\"?"},
       {"asia/tokyo", "\"asia/tokyo\" is no time zone that is known here; did you mean \"Asia/Tokyo\"?"},
+      {"stokholm", "\"stokholm\" is no time zone that is known here; did you mean \"Europe/Stockholm\"?"},
       {"Europe", "\"Europe\" is no time zone that is known here; such as Europe/Stockholm or UTC"},
       {"zone.tab", "\"zone.tab\" is no time zone; write a name of the IANA database"},
       {"../secret", "\"../secret\" is no time zone; write a name of the IANA database"},
