@@ -85,6 +85,12 @@ struct ReportOptions {
   ReportFormat format = ReportFormat::kText;
   bool json = false;
 };
+// What was promised, and whether it can be kept.
+struct SlaOptions {
+  ReportFormat format = ReportFormat::kText;
+  bool json = false;
+  bool check = false;  // kNo when it cannot
+};
 // Where the missing seconds went.
 struct ExplainOptions {
   PeriodOptions period;
@@ -148,7 +154,7 @@ struct RollbackOptions {
 };
 
 using Command = std::variant<CheckOptions, UpOptions, RunOptions, DownOptions, StatusOptions, PsOptions, LogsOptions,
-                             ReplicaOptions, UpgradeOptions, ReloadOptions, ReportOptions, ExplainOptions,
+                             ReplicaOptions, UpgradeOptions, ReloadOptions, ReportOptions, ExplainOptions, SlaOptions,
                              IncidentOptions, MaintenanceOptions, CheckLedgerOptions, GatewayOptions, BackupOptions,
                              RestoreOptions, DeployOptions, RollbackOptions, ExportOptions, CalcOptions>;
 

@@ -22,7 +22,7 @@ Answered<availability::Zone> zone_of(const std::optional<std::string>& typed,
   return std::move(*zone);
 }
 
-std::string Record::service() const {
+std::string service_of(const app::Paths& paths, const std::optional<config::Config>& config) {
   if (config && config->service) return *config->service;
   return paths.folder.substr(paths.folder.rfind('/') + 1);
 }

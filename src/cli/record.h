@@ -22,10 +22,9 @@ struct Record {
   Period period;
   ledger::Reader reader;
   ledger::Reader::Held held;
-
-  // As the configuration names it, or its folder.
-  std::string service() const;
 };
+// As the configuration names it, or its folder.
+std::string service_of(const app::Paths& paths, const std::optional<config::Config>& config);
 
 // nullopt: there is no file, or it cannot be read, which is said on stderr.
 std::optional<config::Config> configuration_of(const app::Paths& paths);

@@ -13,7 +13,7 @@ int perform(const GlobalOptions& global, const ReportOptions& options) {
   const auto report = ledger::report_of(record->reader, record->period.interval, record->now);
   if (!report) return say(refuse(kNo, report.error().text()).error());
   ReportFacts facts{.zone = record->zone,
-                    .service = record->service(),
+                    .service = service_of(record->paths, record->config),
                     .period = record->period.text,
                     .is_month = record->period.is_month,
                     .objective = {},
