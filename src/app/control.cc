@@ -306,8 +306,13 @@ http::Response note_event(Supervisor& supervisor, const std::string& body) {
   const std::string kind = text_in(object, "kind");
   using Kind = plane::EventKind;
   for (const Kind known :
-       {Kind::kBackupTaken, Kind::kBackupFailed, Kind::kRestored, Kind::kMaintenancePlanned, Kind::kMaintenanceEnded}) {
+       {Kind::kBackupTaken, Kind::kBackupFailed, Kind::kRestored, Kind::kMaintenancePlanned, Kind::kMaintenanceEnded,
+        Kind::kIncidentAcknowledged, Kind::kIncidentNoted, Kind::kIncidentsMerged, Kind::kCorrected}) {
     if (plane::name_of(known) != kind) continue;
+    // What a person says of the record is kept whole, or not at all.
+    if (known >= Kind::kIncidentAcknowledged && text_in(object, "text").size() >= sizeof(plane::Event::text))
+      return http::error_response(
+          400, "the text has at most " + std::to_string(sizeof(plane::Event::text) - 1) + " bytes", "too_long");
     if (known == Kind::kMaintenancePlanned && !may_be_maintenance(number_in(object, "a"), number_in(object, "b")))
       return http::error_response(400, "maintenance is declared before it begins, and for 31 days at most", "no_time");
     plane::Event event{.kind = known, .a = number_in(object, "a"), .b = number_in(object, "b")};
@@ -316,7 +321,9 @@ http::Response note_event(Supervisor& supervisor, const std::string& body) {
     return json_response(json::object(), 202);
   }
   return http::error_response(
-      400, "kind must be backup_taken, backup_failed, restored, maintenance_planned or maintenance_ended",
+      400,
+      "kind must be backup_taken, backup_failed, restored, maintenance_planned, maintenance_ended, "
+      "incident_acknowledged, incident_noted, incidents_merged or corrected",
       "no_such_kind");
 }
 

@@ -17,13 +17,13 @@ constexpr std::size_t kLinesMax = 100'000;
 
 constexpr auto kWeightMax = static_cast<std::uint64_t>(config::bounds::kWeight.max);
 
-constexpr std::array<std::string_view, 28> kCommands = {
-    "run",    "check",   "up",           "down",    "status",   "ps",          "logs",
-    "start",  "stop",    "restart",      "drain",   "undrain",  "weight",      "upgrade",
-    "backup", "restore", "gateway",      "deploy",  "rollback", "export",      "reload",
-    "calc",   "report",  "check-ledger", "explain", "incident", "maintenance", "help"};
+constexpr std::array<std::string_view, 29> kCommands = {
+    "run",     "check",    "up",          "down",    "status", "ps",      "logs",   "start",
+    "stop",    "restart",  "drain",       "undrain", "weight", "upgrade", "backup", "restore",
+    "gateway", "deploy",   "rollback",    "export",  "reload", "calc",    "report", "check-ledger",
+    "explain", "incident", "maintenance", "sla",     "help"};
 // Of the same program, later: a person who read about them should not be told of a typo.
-constexpr std::array<std::string_view, 7> kPlanned = {"init", "spof", "drill", "sla", "runbook", "alert", "witness"};
+constexpr std::array<std::string_view, 6> kPlanned = {"init", "spof", "drill", "runbook", "alert", "witness"};
 
 std::unexpected<Reply> complain(std::string text) {
   return std::unexpected(Reply{kWrong, "nines: " + std::move(text)});
@@ -58,6 +58,7 @@ struct Parser {
   ReloadOptions reload;
   ReportOptions report;
   ExplainOptions explain;
+  SlaOptions sla;
   IncidentOptions incident;
   std::string incident_action, incident_id;
   MaintenanceOptions maintenance;
@@ -142,6 +143,8 @@ Parser::Parser() {
     command->add_option("--month", period.month, "Of this month: 2026-11 (the present one)")->type_name("MONTH");
     command->add_option("--from", period_from, "Since then: 2026-11-01, \"2026-11-23 22:30\", 24h")->type_name("TIME");
     command->add_option("--to", period_to, "Until then (now)")->type_name("TIME");
+    command->add_option("--timezone", period.timezone, "Of months and times: Europe/Stockholm (timezone: in the file)")
+        ->type_name("NAME");
   };
   auto* c = add("run", "Keep a command up, without a file: nines run [OPTIONS] -- COMMAND, with {port} in it");
   c->footer("Everything after -- is the command; {port} in it becomes the port of each replica.");
@@ -202,6 +205,10 @@ Parser::Parser() {
   c = add("explain", "Say where every second went that is missing from the availability, and how that is known");
   add_period(c);
   c->add_flag("--json", explain.json, "As JSON");
+  c = add("sla", "The agreement as a document, and whether this set-up can keep it");
+  c->add_option("--format", report_format, "text, json, csv, html or md")->type_name("FORMAT");
+  c->add_flag("--json", sla.json, "As JSON");
+  c->add_flag("--check", sla.check, "Exit status 1 when it cannot");
   c = add("incident", "List what happened, or show one with its evidence: nines incident list|show ID");
   c->add_option("ACTION", incident_action, "list (if none is named) or show")->type_name("");
   c->add_option("ID", incident_id, "show: which")->type_name("");
@@ -212,6 +219,8 @@ Parser::Parser() {
   c->add_option("--from", period_from, "plan: when it begins: \"2026-11-30 02:00\"")->type_name("TIME");
   c->add_option("--to", period_to, "plan: when it is over")->type_name("TIME");
   c->add_option("--for", maintenance_for, "How long (1h)")->type_name("DURATION");
+  c->add_option("--timezone", maintenance.timezone, "Of times: Europe/Stockholm (timezone: in the file)")
+      ->type_name("NAME");
   c->add_option("--reason", maintenance.reason, "Why; it stands in the record")->type_name("TEXT");
   c->add_flag("--json", maintenance.json, "list: as JSON");
   c = add("check-ledger", "Verify the record: its chain of hashes, and the sums of what was measured");
@@ -349,6 +358,20 @@ std::expected<Command, Reply> maintenance_of(Parser& parser) {
   return maintenance;
 }
 
+std::expected<ReportFormat, Reply> format_in(const Parser& parser) {
+  const auto format = parse_report_format(parser.report_format);
+  if (format) return *format;
+  return complain("--format: " + in_quotes(parser.report_format) + " is none of text, json, csv, html, md");
+}
+
+std::expected<Command, Reply> sla_of(Parser& parser) {
+  const auto format = format_in(parser);
+  if (!format) return std::unexpected(format.error());
+  parser.sla.format = *format;
+  parser.sla.json = parser.sla.json || *format == ReportFormat::kJson;
+  return parser.sla;
+}
+
 std::expected<Command, Reply> about_period(const std::string& name, Parser& parser) {
   auto period = period_in(parser);
   if (!period) return std::unexpected(std::move(period.error()));
@@ -367,9 +390,8 @@ std::expected<Command, Reply> about_period(const std::string& name, Parser& pars
       return complain("name the incident: nines incident show ID; `nines incident list` shows them");
     return parser.incident;
   }
-  const auto format = parse_report_format(parser.report_format);
-  if (!format)
-    return complain("--format: " + in_quotes(parser.report_format) + " is none of text, json, csv, html, md");
+  const auto format = format_in(parser);
+  if (!format) return std::unexpected(format.error());
   parser.report.period = std::move(*period);
   parser.report.format = *format;
   return parser.report;
@@ -415,6 +437,7 @@ std::expected<Command, Reply> command_of(const std::string& name, Parser& parser
   if (name == "logs") return logs_of(parser);
   if (name == "report" || name == "explain" || name == "incident") return about_period(name, parser);
   if (name == "maintenance") return maintenance_of(parser);
+  if (name == "sla") return sla_of(parser);
   if (name == "check-ledger") return parser.check_ledger;
   if (name == "down" || name == "upgrade" || name == "reload") {
     std::optional<Duration> timeout;

@@ -75,14 +75,21 @@ struct ReloadOptions {
 };
 // A month, or between two moments.
 struct PeriodOptions {
-  std::optional<std::string> month;  // "2026-11"; nullopt: the present one, if there is no `from`
-  std::optional<Moment> from, to;    // without `to`: until now
+  std::optional<std::string> month;     // "2026-11"; nullopt: the present one, if there is no `from`
+  std::optional<Moment> from, to;       // without `to`: until now
+  std::optional<std::string> timezone;  // nullopt: that of the configuration
 };
 // What was measured.
 struct ReportOptions {
   PeriodOptions period;
   ReportFormat format = ReportFormat::kText;
   bool json = false;
+};
+// What was promised, and whether it can be kept.
+struct SlaOptions {
+  ReportFormat format = ReportFormat::kText;
+  bool json = false;
+  bool check = false;  // kNo when it cannot
 };
 // Where the missing seconds went.
 struct ExplainOptions {
@@ -100,6 +107,7 @@ struct MaintenanceOptions {
   std::optional<Moment> from, to;
   Duration length = 1h;  // where there is no `to`
   std::string reason;
+  std::optional<std::string> timezone;
   bool json = false;
 };
 // Whether the record is whole.
@@ -146,7 +154,7 @@ struct RollbackOptions {
 };
 
 using Command = std::variant<CheckOptions, UpOptions, RunOptions, DownOptions, StatusOptions, PsOptions, LogsOptions,
-                             ReplicaOptions, UpgradeOptions, ReloadOptions, ReportOptions, ExplainOptions,
+                             ReplicaOptions, UpgradeOptions, ReloadOptions, ReportOptions, ExplainOptions, SlaOptions,
                              IncidentOptions, MaintenanceOptions, CheckLedgerOptions, GatewayOptions, BackupOptions,
                              RestoreOptions, DeployOptions, RollbackOptions, ExportOptions, CalcOptions>;
 

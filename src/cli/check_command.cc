@@ -5,6 +5,7 @@
 #include "cli/commands.h"
 #include "cli/service_setup.h"
 #include "cli/summary.h"
+#include "cli/timezone.h"
 
 namespace nines::cli {
 namespace {
@@ -36,6 +37,7 @@ int perform(const GlobalOptions& global, const CheckOptions& options) {
     const auto page = app::read_unavailable_page(std::filesystem::path(paths->folder) / *name);
     if (!page) return about("gateway.unavailable_page: " + page.error().text());
   }
+  if (const auto zone = find_zone(config->timezone); !zone) return about("timezone: " + zone.error().text());
   if (options.json) return say({kDone, summary_json(*config, global.config, *program)});
   std::fputs(summary_text(*config, global.config, *program).c_str(), stdout);
   return kDone;

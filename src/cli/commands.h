@@ -19,6 +19,7 @@ int perform(const GlobalOptions& global, const RestoreOptions& options);
 int perform(const GlobalOptions& global, const UpgradeOptions& options);
 int perform(const GlobalOptions& global, const ReportOptions& options);
 int perform(const GlobalOptions& global, const ExplainOptions& options);
+int perform(const GlobalOptions& global, const SlaOptions& options);
 int perform(const GlobalOptions& global, const IncidentOptions& options);
 int perform(const GlobalOptions& global, const MaintenanceOptions& options);
 int perform(const GlobalOptions& global, const CheckLedgerOptions& options);

@@ -3,13 +3,11 @@
 #include <cstdio>
 
 #include "cli/commands.h"
-#include "cli/period.h"
+#include "cli/record.h"
 #include "cli/report.h"
-#include "cli/target.h"
 #include "cli/terminal.h"
 #include "ledger/explain.h"
 #include "ledger/report.h"
-#include "net/epoll_loop.h"
 
 namespace nines::cli {
 namespace {
@@ -25,17 +23,23 @@ struct Evidence {
   std::vector<ledger::Missing> missing;
   ledger::Maintenance maintenance;
   std::vector<ledger::Row> gaps;  // what the keeper said about time that it did not see
+  availability::Zone zone;
+
+  std::string text_of(WallTime t) const { return local_text(t, zone); }
 };
 
-Result<Evidence> evidence_of(const ledger::Reader& reader, const availability::Interval& period, WallTime now) {
-  auto report = ledger::report_of(reader, period, now);
+Result<Evidence> evidence_of(const Record& record) {
+  const ledger::Reader& reader = record.reader;
+  const availability::Interval& period = record.period.interval;
+  auto report = ledger::report_of(reader, period, record.now);
   if (!report) return failure(std::move(report.error()));
   const std::int64_t from = unix_seconds(report->covered.begin), to = unix_seconds(report->covered.end);
   auto pieces = ledger::pieces_of(reader, from, to);
   if (!pieces) return failure(std::move(pieces.error()));
   auto maintenance = reader.maintenance();
   if (!maintenance) return failure(std::move(maintenance.error()));
-  Evidence evidence{std::move(*report), ledger::missing_in(*pieces, from, to), std::move(*maintenance), {}};
+  Evidence evidence{
+      std::move(*report), ledger::missing_in(*pieces, from, to), std::move(*maintenance), {}, record.zone};
   for (const char* const kind : {"not_measured", "clock_stepped", "host_down"}) {
     auto rows = reader.rows({.kind = kind, .limit = ledger::kRowsMax, .newest = true});
     if (!rows) return failure(std::move(rows.error()));
@@ -78,6 +82,11 @@ std::vector<std::string> reasons_of(const ledger::Missing& missing, const Eviden
       reasons.push_back("declared: " + window.text);
   if (missing.unknown == 0) return reasons;
   const std::size_t before = reasons.size();
+  if (const auto begins = evidence.report.record_begins; begins && at(missing.from) < *begins) {
+    reasons.push_back("the record begins at " + evidence.text_of(*begins));
+    for (const ledger::Row& row : evidence.report.set_aside)
+      reasons.push_back("row " + std::to_string(row.seq) + ", " + row.event.kind + ": " + row.event.text);
+  }
   for (const ledger::Row& row : evidence.gaps) {
     // It is said when it is over.
     const std::int64_t said = unix_seconds(row.event.when.wall);
@@ -115,7 +124,7 @@ int explain(const Evidence& evidence, const std::string& period, bool as_json) {
   }
   if (evidence.missing.empty()) return say({kDone, "nothing is missing in " + period});
   for (const ledger::Missing& missing : evidence.missing) {
-    std::printf("%s to %s  %s\n", local_text(at(missing.from)).c_str(), local_text(at(missing.to)).c_str(),
+    std::printf("%s to %s  %s\n", evidence.text_of(at(missing.from)).c_str(), evidence.text_of(at(missing.to)).c_str(),
                 seconds_text(missing).c_str());
     for (const std::string& reason : reasons_of(missing, evidence)) std::printf("    %s\n", reason.c_str());
   }
@@ -125,21 +134,21 @@ int explain(const Evidence& evidence, const std::string& period, bool as_json) {
   return kDone;
 }
 
-int show(const ledger::Reader& reader, const Incident& incident, bool as_json) {
+int show(const Record& record, const Incident& incident, bool as_json) {
+  const auto text_of = [&](WallTime t) { return local_text(t, record.zone); };
   if (as_json) return say({kDone, json_of(incident)});
   std::printf("incident %llu: %s\n", static_cast<unsigned long long>(incident.id), describe(incident).c_str());
-  std::printf("  began     after %s, at %s at the latest\n", local_text(incident.last_good).c_str(),
-              local_text(incident.first_bad).c_str());
-  std::printf("  recorded  %s\n", local_text(incident.detected).c_str());
-  std::printf("  ended     %s\n", incident.ended ? local_text(*incident.ended).c_str() : "it goes on");
+  std::printf("  began     after %s, at %s at the latest\n", text_of(incident.last_good).c_str(),
+              text_of(incident.first_bad).c_str());
+  std::printf("  recorded  %s\n", text_of(incident.detected).c_str());
+  std::printf("  ended     %s\n", incident.ended ? text_of(*incident.ended).c_str() : "it goes on");
   std::printf("  cause     %s: %s\n", std::string(name_of(incident.cause)).c_str(), incident.evidence.c_str());
   for (const std::uint64_t seq : incident.rows) {
-    const auto rows = reader.rows({.after_seq = seq - 1, .limit = 1});
+    const auto rows = record.reader.rows({.after_seq = seq - 1, .limit = 1});
     if (!rows || rows->empty() || rows->front().seq != seq) continue;
     const ledger::Event& event = rows->front().event;
-    std::printf("  row %-6llu %s  %s %s%s%s\n", static_cast<unsigned long long>(seq),
-                local_text(event.when.wall).c_str(), event.target.c_str(), event.kind.c_str(),
-                event.text.empty() ? "" : ": ", event.text.c_str());
+    std::printf("  row %-6llu %s  %s %s%s%s\n", static_cast<unsigned long long>(seq), text_of(event.when.wall).c_str(),
+                event.target.c_str(), event.kind.c_str(), event.text.empty() ? "" : ": ", event.text.c_str());
   }
   return kDone;
 }
@@ -147,46 +156,35 @@ int show(const ledger::Reader& reader, const Incident& incident, bool as_json) {
 }  // namespace
 
 int perform(const GlobalOptions& global, const ExplainOptions& options) {
-  const auto paths = find_service(global, /*dead_too=*/true);
-  if (!paths) return say(paths.error());
-  const WallTime now = net::wall_time();
-  const auto period = period_of(options.period, now);
-  if (!period) return say(period.error());
-  const auto reader = ledger::Reader::open(paths->ledger_file());
-  if (!reader) return say({kNo, "nines: " + reader.error().text()});
-  const auto evidence = evidence_of(*reader, period->interval, now);
-  if (!evidence) return say({kNo, "nines: " + evidence.error().text()});
-  return explain(*evidence, period->text, options.json);
+  const auto record = open_record(global, options.period);
+  if (!record) return say(record.error());
+  const auto evidence = evidence_of(*record);
+  if (!evidence) return say(refuse(kNo, evidence.error().text()).error());
+  return explain(*evidence, record->period.text, options.json);
 }
 
 int perform(const GlobalOptions& global, const IncidentOptions& options) {
-  const auto paths = find_service(global, /*dead_too=*/true);
-  if (!paths) return say(paths.error());
-  const WallTime now = net::wall_time();
-  const auto period = period_of(options.period, now);
-  if (!period) return say(period.error());
-  const auto reader = ledger::Reader::open(paths->ledger_file());
-  if (!reader) return say({kNo, "nines: " + reader.error().text()});
-  const availability::Interval all{WallTime{}, now};
-  const auto incidents = reader->incidents(options.id ? all : period->interval);
-  if (!incidents) return say({kNo, "nines: " + incidents.error().text()});
+  const auto record = open_record(global, options.period);
+  if (!record) return say(record.error());
+  const availability::Interval all{WallTime{}, record->now}, &period = record->period.interval;
+  const auto incidents = record->reader.incidents(options.id ? all : period);
+  if (!incidents) return say(refuse(kNo, incidents.error().text()).error());
   if (options.id) {
     for (const Incident& incident : *incidents)
-      if (incident.id == *options.id) return show(*reader, incident, options.json);
+      if (incident.id == *options.id) return show(*record, incident, options.json);
     return say(refuse(kNo, "there is no incident " + std::to_string(*options.id) +
                                "; `nines incident list` shows those of this month")
                    .error());
   }
   json::array as_json;
   for (const Incident& incident : *incidents) {
-    if (incident.first_bad >= period->interval.end || (incident.ended && *incident.ended < period->interval.begin))
-      continue;
+    if (incident.first_bad >= period.end || (incident.ended && *incident.ended < period.begin)) continue;
     if (options.json) {
       as_json.push_back(json::parse(json_of(incident)));
       continue;
     }
-    std::printf("%6llu  %s  %s\n", static_cast<unsigned long long>(incident.id), local_text(incident.first_bad).c_str(),
-                describe(incident).c_str());
+    std::printf("%6llu  %s  %s\n", static_cast<unsigned long long>(incident.id),
+                local_text(incident.first_bad, record->zone).c_str(), describe(incident).c_str());
   }
   if (options.json) return say({kDone, json::serialize(as_json)});
   return kDone;

@@ -32,6 +32,7 @@ usage: nines [-c FILE] [--state DIR] COMMAND [OPTIONS]        nines COMMAND --he
   restore [--from FILE]      put the database back as it is in an archive
 
   report [--month 2026-11]   say how available it was, and whether the objective is met; --format md, html, csv
+  sla [--check]              the agreement as a document, and whether this set-up can keep it
   explain [--from 24h]       say where every second went that is missing, and how that is known
   incident list|show ID      what happened, with its cause and its evidence
   maintenance start|stop|plan|list   declare time that is left out of what was agreed

@@ -3,8 +3,7 @@
 #include <cstdio>
 
 #include "cli/commands.h"
-#include "cli/period.h"
-#include "cli/target.h"
+#include "cli/record.h"
 #include "ledger/maintenance.h"
 #include "ledger/reader.h"
 #include "net/epoll_loop.h"
@@ -15,7 +14,7 @@ namespace {
 namespace json = boost::json;
 
 std::int64_t unix_seconds(WallTime t) { return std::chrono::floor<std::chrono::seconds>(t).time_since_epoch().count(); }
-std::string text_of(std::int64_t second) { return local_text(WallTime(std::chrono::seconds(second))); }
+WallTime at(std::int64_t second) { return WallTime(std::chrono::seconds(second)); }
 
 Result<ledger::Maintenance> declared(const app::Paths& paths) {
   const auto reader = ledger::Reader::open(paths.ledger_file());
@@ -23,7 +22,7 @@ Result<ledger::Maintenance> declared(const app::Paths& paths) {
   return reader->maintenance();
 }
 
-int list(const app::Paths& paths, bool as_json, WallTime now) {
+int list(const app::Paths& paths, bool as_json, WallTime now, const availability::Zone& zone) {
   const auto maintenance = declared(paths);
   if (!maintenance) return say({kNo, "nines: " + maintenance.error().text()});
   json::array all;
@@ -31,11 +30,10 @@ int list(const app::Paths& paths, bool as_json, WallTime now) {
     const std::int64_t second = unix_seconds(now);
     const std::string state = second < window.from ? "to come" : second < window.to ? "goes on" : "over";
     if (!as_json)
-      std::printf("%s to %s  %-8s %s\n", text_of(window.from).c_str(), text_of(window.to).c_str(), state.c_str(),
-                  window.text.c_str());
-    all.push_back(json::object{{"from", format_rfc3339(WallTime(std::chrono::seconds(window.from)))},
-                               {"to", format_rfc3339(WallTime(std::chrono::seconds(window.to)))},
-                               {"text", window.text}});
+      std::printf("%s to %s  %-8s %s\n", local_text(at(window.from), zone).c_str(),
+                  local_text(at(window.to), zone).c_str(), state.c_str(), window.text.c_str());
+    all.push_back(json::object{
+        {"from", format_rfc3339(at(window.from))}, {"to", format_rfc3339(at(window.to))}, {"text", window.text}});
   }
   if (as_json) return say({kDone, json::serialize(all)});
   if (all.empty()) return say({kDone, "no maintenance was declared"});
@@ -61,8 +59,10 @@ std::string who_and_why(const MaintenanceOptions& options) {
 int perform(const GlobalOptions& global, const MaintenanceOptions& options) {
   const auto paths = find_service(global, options.action == "list");
   if (!paths) return say(paths.error());
+  const auto zone = zone_of(options.timezone, configuration_of(*paths));
+  if (!zone) return say(zone.error());
   const WallTime now = net::wall_time();
-  if (options.action == "list") return list(*paths, options.json, now);
+  if (options.action == "list") return list(*paths, options.json, now, *zone);
   const std::int64_t second = unix_seconds(now);
   if (options.action == "stop") {
     const auto maintenance = declared(*paths);
@@ -71,13 +71,22 @@ int perform(const GlobalOptions& global, const MaintenanceOptions& options) {
       return say(refuse(kNo, "no maintenance goes on; `nines maintenance list`").error());
     return tell(*paths, ledger::Maintenance::kEnded, second, 0, who_and_why(options), "maintenance is over");
   }
-  const std::int64_t from = options.from ? unix_seconds(options.from->resolve(now)) : second;
-  const std::int64_t to = options.to ? unix_seconds(options.to->resolve(now))
-                                     : from + std::chrono::duration_cast<std::chrono::seconds>(options.length).count();
+  std::int64_t from = second;
+  if (options.from) {
+    const auto resolved = options.from->resolve(now, *zone);
+    if (!resolved) return say(refuse(kWrong, "--from: " + resolved.error().text()).error());
+    from = unix_seconds(*resolved);
+  }
+  std::int64_t to = from + std::chrono::duration_cast<std::chrono::seconds>(options.length).count();
+  if (options.to) {
+    const auto resolved = options.to->resolve(now, *zone);
+    if (!resolved) return say(refuse(kWrong, "--to: " + resolved.error().text()).error());
+    to = unix_seconds(*resolved);
+  }
   if (from < second) return say(refuse(kWrong, "--from is over already: time that has passed is what it was").error());
   if (to <= from) return say(refuse(kWrong, "--to is not behind --from").error());
   return tell(*paths, ledger::Maintenance::kPlanned, from, to, who_and_why(options),
-              "maintenance from " + text_of(from) + " to " + text_of(to));
+              "maintenance from " + local_text(at(from), *zone) + " to " + local_text(at(to), *zone));
 }
 
 }  // namespace nines::cli

@@ -94,33 +94,40 @@ std::optional<std::optional<chrono::minutes>> take_zone(Front& text) {
   return west ? -east : east;
 }
 
-// The zone is that of the environment. A time that a change of clocks leaves out becomes one beside it.
-std::optional<WallTime> local_time(chrono::year_month_day date, TimeOfDay time) {
+availability::LocalTime local_of(chrono::year_month_day date, TimeOfDay time) {
+  return availability::LocalTime(chrono::sys_days(date).time_since_epoch() + time.whole + time.fraction);
+}
+
+// The zone is that of the environment.
+WallTime machine_time(availability::LocalTime at) {
+  const auto day = chrono::floor<chrono::days>(at);
+  const chrono::year_month_day date(day);
+  const auto second = chrono::floor<chrono::seconds>(at - day).count();
   std::tm local{};
   local.tm_year = static_cast<int>(date.year()) - 1900;
   local.tm_mon = static_cast<int>(static_cast<unsigned>(date.month())) - 1;
   local.tm_mday = static_cast<int>(static_cast<unsigned>(date.day()));
-  local.tm_sec = static_cast<int>(time.whole.count() % 60);
-  local.tm_min = static_cast<int>(time.whole.count() / 60 % 60);
-  local.tm_hour = static_cast<int>(time.whole.count() / 3600);
+  local.tm_sec = static_cast<int>(second % 60);
+  local.tm_min = static_cast<int>(second / 60 % 60);
+  local.tm_hour = static_cast<int>(second / 3600);
   local.tm_isdst = -1;
   const std::time_t seconds = std::mktime(&local);
-  if (seconds == -1) return std::nullopt;
-  return WallTime{} + chrono::seconds(seconds) + time.fraction;
+  return WallTime{} + chrono::seconds(seconds) + (at - chrono::floor<chrono::seconds>(at));
 }
 
-std::optional<WallTime> parse_date_and_time(std::string_view typed) {
+std::optional<std::variant<WallTime, Moment::Local>> parse_date_and_time(std::string_view typed) {
   Front text(typed);
   const auto date = take_date(text);
   if (!date) return std::nullopt;
-  if (text.empty()) return local_time(*date, {});
+  if (text.empty()) return Moment::Local{local_of(*date, {})};
   if (!text.one_of("Tt ")) return std::nullopt;
   const auto time = take_time(text);
   if (!time) return std::nullopt;
   const auto zone = take_zone(text);
   if (!zone || !text.empty()) return std::nullopt;
-  if (!*zone) return local_time(*date, *time);
-  return WallTime(chrono::sys_days(*date)) + time->whole + time->fraction - **zone;
+  const availability::LocalTime local = local_of(*date, *time);
+  if (!*zone) return Moment::Local{local};
+  return WallTime(local.time_since_epoch()) - **zone;
 }
 
 std::optional<chrono::seconds> parse_clock(std::string_view typed) {
@@ -133,8 +140,19 @@ std::optional<chrono::seconds> parse_clock(std::string_view typed) {
 
 }  // namespace
 
+namespace {
+
+std::string words_of(availability::LocalTime at) {
+  std::string text = format_rfc3339(WallTime(at.time_since_epoch())).substr(0, 16);
+  text[10] = ' ';
+  return text;
+}
+
+}  // namespace
+
 WallTime Moment::resolve(WallTime now) const {
   if (const auto* at = std::get_if<WallTime>(&value)) return *at;
+  if (const auto* local = std::get_if<Local>(&value)) return machine_time(local->at);
   if (const auto* ago = std::get_if<Ago>(&value))
     return ago->before_now > now.time_since_epoch() ? WallTime{} : now - ago->before_now;
   const std::time_t seconds = chrono::floor<chrono::seconds>(now).time_since_epoch().count();
@@ -143,15 +161,30 @@ WallTime Moment::resolve(WallTime now) const {
   const chrono::year_month_day date{chrono::year(today.tm_year + 1900),
                                     chrono::month(static_cast<unsigned>(today.tm_mon) + 1),
                                     chrono::day(static_cast<unsigned>(today.tm_mday))};
-  const TimeOfDay time{std::get<Clock>(value).since_midnight, {}};
-  const WallTime at = local_time(date, time).value_or(now);
-  if (at <= now) return at;
-  return local_time(chrono::sys_days(date) - chrono::days(1), time).value_or(now);
+  const auto shown = local_of(date, {std::get<Clock>(value).since_midnight, {}});
+  const WallTime at = machine_time(shown);
+  return at <= now ? at : machine_time(shown - chrono::days(1));
+}
+
+config::Checked<WallTime> Moment::resolve(WallTime now, const availability::Zone& zone) const {
+  if (const auto* clock = std::get_if<Clock>(&value)) {
+    const auto shown = chrono::floor<chrono::days>(zone.local(now)) + clock->since_midnight;
+    const WallTime at = zone.at_or_after(shown);
+    return at <= now ? at : zone.at_or_after(shown - chrono::days(1));
+  }
+  const auto* local = std::get_if<Local>(&value);
+  if (local == nullptr) return resolve(now);
+  if (const auto shown = zone.when(local->at); shown.first) return *shown.first;
+  const WallTime after = zone.at_or_after(local->at);
+  return config::wrong("there is no " + words_of(local->at) + " in " + zone.name(),
+                       "clocks go from " + words_of(zone.local(after - 1s) + 1s).substr(11) + " to " +
+                           words_of(zone.local(after)).substr(11) + " there that night; take a time before or after");
 }
 
 config::Checked<Moment> parse_moment(std::string_view typed) {
   const std::string_view text = trim(typed);
-  if (const auto at = parse_date_and_time(text)) return Moment{*at};
+  if (const auto at = parse_date_and_time(text))
+    return std::visit([](const auto& found) { return Moment{found}; }, *at);
   if (const auto clock = parse_clock(text)) return Moment{Moment::Clock{*clock}};
   const bool digits_only = !text.empty() && text.find_first_not_of("0123456789.") == std::string_view::npos;
   if (auto ago = config::parse_duration(text))

@@ -13,14 +13,10 @@ namespace nines::cli {
 struct Period {
   availability::Interval interval;
   std::string text;  // "2026-11"
+  bool is_month = false;
 };
 
-// A month in local time, or between two moments; kWrong when it is neither.
-Answered<Period> period_of(const PeriodOptions& options, WallTime now);
-
-// How far local time is ahead of UTC.
-std::chrono::seconds local_offset(WallTime t);
-// "2026-11-27 13:02:10"
-std::string local_text(WallTime t);
+// A month of that zone, or between two moments; kWrong when it is neither.
+Answered<Period> period_of(const PeriodOptions& options, WallTime now, const availability::Zone& zone);
 
 }  // namespace nines::cli

@@ -7,8 +7,9 @@
 #include <map>
 
 #include "availability/budget.h"
-#include "cli/period.h"
+#include "cli/agreement.h"
 #include "cli/terminal.h"
+#include "cli/timezone.h"
 #include "plane/histogram.h"
 
 namespace nines::cli {
@@ -18,21 +19,6 @@ namespace json = boost::json;
 using availability::Availability;
 
 constexpr double kConfidence = 0.90;
-
-// A line of the report: what it is about, what it says, and what that is made of.
-struct Figure {
-  std::string label, value, note;
-};
-
-struct IncidentLine {
-  std::string when, what, cause, evidence, users;
-};
-
-struct Document {
-  std::string title, span, verdict;
-  std::vector<Figure> figures;
-  std::vector<IncidentLine> incidents;
-};
 
 std::string percent(Availability a) { return availability::format_percent(a) + " %"; }
 
@@ -81,7 +67,7 @@ Figure request_figure(const ledger::Report& report) {
   return {"by requests", percent(*share), note};
 }
 
-void add_downtime(Document& document, const ledger::Report& report, const ReportFacts& facts) {
+void add_downtime(std::vector<Figure>& figures, const ledger::Report& report, const ReportFacts& facts) {
   const availability::ObservedTime time = availability::contractual(report.account);
   Figure down{"downtime", format_duration(time.down), ""};
   if (facts.objective) {
@@ -92,41 +78,55 @@ void add_downtime(Document& document, const ledger::Report& report, const Report
     down.note = std::string(share.data()) + " % of the " + format_duration(allowed) + " that " + facts.objective_text +
                 " allows in " + facts.period;
   }
-  document.figures.push_back(down);
+  figures.push_back(down);
   if (time.degraded > 0s)
-    document.figures.push_back({"degraded", format_duration(time.degraded), "some requests failed, others did not"});
+    figures.push_back({"degraded", format_duration(time.degraded), "some requests failed, others did not"});
   if (time.unknown > 0s)
-    document.figures.push_back(
-        {"unknown", format_duration(time.unknown), "nobody watched: `nines explain` will say when"});
+    figures.push_back({"unknown", format_duration(time.unknown), "nobody watched: `nines explain` will say when"});
   if (const Duration maintenance = report.account.maintenance.total(); maintenance > 0s) {
-    document.figures.push_back({"maintenance", format_duration(maintenance),
-                                report.raw && report.raw->observed
-                                    ? "declared; with it the availability is " + percent(*report.raw->observed)
-                                    : "declared"});
+    figures.push_back({"maintenance", format_duration(maintenance),
+                       report.raw && report.raw->observed
+                           ? "declared; with it the availability is " + percent(*report.raw->observed)
+                           : "declared"});
   }
 }
 
-void add_repairs(Document& document, const ledger::Report& report) {
+// What the record itself is not: time before it, and what was lost of it.
+void add_gaps(std::vector<Figure>& figures, const ledger::Report& report, const availability::Zone& zone) {
+  if (report.record_begins)
+    figures.push_back({"no record", format_duration(report.before_record()),
+                       "the record begins at " + local_text(*report.record_begins, zone) +
+                           "; what was before is unknown, and counted so"});
+  for (const ledger::Row& row : report.set_aside)
+    figures.push_back(
+        {"record lost", local_text(row.event.when.wall, zone), "a damaged ledger was set aside: " + row.event.text});
+  if (report.events_lost > 0)
+    figures.push_back({"events lost", with_commas(report.events_lost),
+                       "what they said is unknown: incidents, or their causes, may be missing"});
+}
+
+void add_repairs(std::vector<Figure>& figures, const ledger::Report& report) {
   const auto& operation = report.operation;
   if (operation.failures == 0) {
     if (operation.up > 0s)
-      document.figures.push_back(
-          {"failures", "0",
-           "MTTF at least " + format_duration(availability::mttf_at_least(operation, 0.95)) + " (95 %)"});
+      figures.push_back({"failures", "0",
+                         "MTTF at least " + format_duration(availability::mttf_at_least(operation, 0.95)) + " (95 %)"});
     return;
   }
-  const auto figures = availability::repair_figures(operation);
+  const auto repair = availability::repair_figures(operation);
   const auto interval = availability::mttf_interval(operation, kConfidence);
-  std::string note = "MTTF " + format_duration(figures->mttf) + " (90 %: " + format_duration(interval.low) + " to " +
+  std::string note = "MTTF " + format_duration(repair->mttf) + " (90 %: " + format_duration(interval.low) + " to " +
                      (interval.high ? format_duration(*interval.high) : "?") + "), MTTR " +
-                     format_duration(figures->mttr) + ", MTBF " + format_duration(figures->mtbf);
-  document.figures.push_back({"failures", with_commas(operation.failures), note});
+                     format_duration(repair->mttr) + ", MTBF " + format_duration(repair->mtbf);
+  figures.push_back({"failures", with_commas(operation.failures), note});
 }
 
 std::string users_text(const ledger::Incident& incident) {
   if (!incident.of_service()) return "no user noticed";
   if (!incident.ended) return "how many requests failed is not known yet";
-  return incident.failed_requests > 0 ? plural(incident.failed_requests, "request", "requests") + " failed"
+  const std::string at_least = incident.counted_in_part ? "at least " : "";
+  return incident.failed_requests > 0 ? at_least + plural(incident.failed_requests, "request", "requests") + " failed"
+         : incident.counted_in_part   ? "how many requests failed is not known"
                                       : "no request came";
 }
 
@@ -140,16 +140,20 @@ std::string what_text(const ledger::Incident& incident) {
 Document document_of(const ledger::Report& report, const ReportFacts& facts) {
   Document document;
   document.title = facts.service + ", " + facts.period;
-  document.span = local_text(report.window.begin) + " to " + local_text(report.window.end);
-  document.figures.push_back(time_figure(report));
-  document.figures.push_back(request_figure(report));
-  add_downtime(document, report, facts);
-  add_repairs(document, report);
+  document.subtitle = local_text(report.window.begin, facts.zone) + " to " + local_text(report.window.end, facts.zone) +
+                      ", " + facts.zone.name();
+  std::vector<Figure> figures;
+  Part incidents{.title = "Incidents", .figures = {}};
+  figures.push_back(time_figure(report));
+  figures.push_back(request_figure(report));
+  add_downtime(figures, report, facts);
+  add_gaps(figures, report, facts.zone);
+  add_repairs(figures, report);
   std::string latency;
   for (const auto& [name, fraction] : kQuantiles)
     if (const auto value = latency_quantile(report, fraction))
       latency += (latency.empty() ? "" : ", ") + std::string(name) + " " + format_duration(*value);
-  if (!latency.empty()) document.figures.push_back({"latency", latency.substr(0, latency.find(',')), latency});
+  if (!latency.empty()) figures.push_back({"latency", latency.substr(0, latency.find(',')), latency});
   std::map<std::string_view, std::size_t> causes;
   std::size_t unnoticed = 0;
   for (const ledger::Incident& incident : report.incidents) {
@@ -158,16 +162,24 @@ Document document_of(const ledger::Report& report, const ReportFacts& facts) {
     } else {
       ++causes[name_of(incident.cause)];
     }
-    document.incidents.push_back({local_text(incident.first_bad), what_text(incident),
-                                  std::string(name_of(incident.cause)), incident.evidence, users_text(incident)});
+    incidents.figures.push_back(
+        {local_text(incident.first_bad, facts.zone), what_text(incident),
+         std::string(name_of(incident.cause)) + ": " + incident.evidence + "; " + users_text(incident)});
   }
   std::string by_cause;
   for (const auto& [cause, count] : causes)
     by_cause += (by_cause.empty() ? "" : ", ") + std::string(cause) + " " + std::to_string(count);
   const std::size_t noticed = report.incidents.size() - unnoticed;
-  document.figures.push_back({"incidents", with_commas(noticed),
-                              (by_cause.empty() ? "" : "by cause: " + by_cause + "; ") + with_commas(unnoticed) +
-                                  " more that no user noticed"});
+  figures.push_back({"incidents", with_commas(noticed),
+                     (by_cause.empty() ? "" : "by cause: " + by_cause + "; ") + with_commas(unnoticed) +
+                         " more that no user noticed"});
+  document.parts.push_back({.title = "", .figures = std::move(figures)});
+  if (facts.sla) document.parts.push_back(settlement_part(Promise(*facts.sla), report, facts.is_month));
+  if (facts.costs) {
+    document.parts.push_back(cost_part(*facts.costs, report));
+    document.parts.push_back(published_part());
+  }
+  document.parts.push_back(std::move(incidents));
   if (!facts.objective) {
     document.verdict = "no objective is set (`objective: 99.9%`)";
   } else if (const auto verdict = verdict_of(report, *facts.objective); !verdict) {
@@ -182,96 +194,6 @@ Document document_of(const ledger::Report& report, const ReportFacts& facts) {
                                                              : " is met so far");
   }
   return document;
-}
-
-std::string padded(const std::string& text, std::size_t width) {
-  std::size_t characters = 0;
-  for (const char c : text) characters += (static_cast<unsigned char>(c) & 0xc0) != 0x80 ? 1 : 0;
-  return text + std::string(characters < width ? width - characters : 0, ' ');
-}
-
-std::string text_of(const Document& document) {
-  constexpr std::size_t kLabel = 14, kValue = 12;
-  std::string out = document.title + "\n" + document.span + "\n\n";
-  for (const Figure& figure : document.figures)
-    out += "  " + padded(figure.label, kLabel) + padded(figure.value, kValue) +
-           (figure.note.empty() ? "" : "  " + figure.note) + "\n";
-  if (!document.incidents.empty()) out += "\n";
-  for (const IncidentLine& line : document.incidents)
-    out += "  " + line.when + "  " + padded(line.what, 24) + "  " + padded(line.cause, 8) + "  " + line.evidence +
-           "; " + line.users + "\n";
-  return out + "\n" + document.verdict + "\n";
-}
-
-std::string markdown_of(const Document& document) {
-  const auto cell = [](std::string text) {
-    for (std::size_t at = 0; (at = text.find('|', at)) != std::string::npos; at += 2) text.replace(at, 1, "\\|");
-    return text;
-  };
-  std::string out =
-      "# " + document.title + "\n\n" + document.span + ". **" + document.verdict + ".**\n\n| | | |\n|---|---|---|\n";
-  for (const Figure& figure : document.figures)
-    out += "| " + cell(figure.label) + " | " + cell(figure.value) + " | " + cell(figure.note) + " |\n";
-  if (document.incidents.empty()) return out;
-  out += "\n## Incidents\n\n| when | what | cause | evidence | users |\n|---|---|---|---|---|\n";
-  for (const IncidentLine& line : document.incidents)
-    out += "| " + line.when + " | " + cell(line.what) + " | " + line.cause + " | " + cell(line.evidence) + " | " +
-           line.users + " |\n";
-  return out;
-}
-
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      default: out += c;
-    }
-  }
-  return out;
-}
-
-std::string html_of(const Document& document) {
-  std::string out =
-      "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
-      "content=\"width=device-width\">\n<title>" +
-      escaped(document.title) +
-      "</title>\n<style>:root{color-scheme:light dark}body{font:16px/1.5 "
-      "system-ui,sans-serif;max-width:60rem;margin:2rem "
-      "auto;padding:0 1rem}table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.3rem .8rem .3rem "
-      "0;border-bottom:1px solid #8884;vertical-align:top}</style>\n<h1>" +
-      escaped(document.title) + "</h1>\n<p>" + escaped(document.span) + "</p>\n<p><strong>" +
-      escaped(document.verdict) + "</strong></p>\n<table>\n";
-  for (const Figure& figure : document.figures)
-    out += "<tr><th>" + escaped(figure.label) + "<td>" + escaped(figure.value) + "<td>" + escaped(figure.note) + "\n";
-  out += "</table>\n";
-  if (document.incidents.empty()) return out;
-  out += "<h2>Incidents</h2>\n<table>\n<tr><th>When<th>What<th>Cause<th>Evidence<th>Users\n";
-  for (const IncidentLine& line : document.incidents) {
-    out += "<tr><td>" + escaped(line.when) + "<td>" + escaped(line.what) + "<td>" + escaped(line.cause) + "<td>" +
-           escaped(line.evidence) + "<td>" + escaped(line.users) + "\n";
-  }
-  return out + "</table>\n";
-}
-
-// RFC 4180.
-std::string csv_of(const Document& document) {
-  const auto field = [](const std::string& text) {
-    if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-    std::string quoted = "\"";
-    for (const char c : text) quoted += c == '"' ? "\"\"" : std::string(1, c);
-    return quoted + "\"";
-  };
-  std::string out = "what,value,note\r\n";
-  for (const Figure& figure : document.figures)
-    out += field(figure.label) + "," + field(figure.value) + "," + field(figure.note) + "\r\n";
-  for (const IncidentLine& line : document.incidents)
-    out += "incident " + line.when + "," + field(line.what) + "," +
-           field(line.cause + ": " + line.evidence + "; " + line.users) + "\r\n";
-  return out;
 }
 
 double seconds(Duration d) { return static_cast<double>(d.count()) / 1e9; }
@@ -294,6 +216,7 @@ json::object object_of(const ledger::Incident& incident) {
           {"detected", format_rfc3339(incident.detected)},
           {"ended", incident.ended ? json::value(format_rfc3339(*incident.ended)) : json::value(nullptr)},
           {"failed_requests", incident.failed_requests},
+          {"failed_requests_at_least", incident.counted_in_part},
           {"replicas", std::move(replicas)},
           {"rows", std::move(rows)}};
 }
@@ -329,9 +252,13 @@ std::string json_text(const ledger::Report& report, const ReportFacts& facts) {
                     : *verdict == ledger::Verdict::kMet    ? json::value("met")
                                                            : json::value("met_as_far_as_known")}};
   }
+  json::array set_aside;
+  for (const ledger::Row& row : report.set_aside)
+    set_aside.push_back(json::object{{"at", format_rfc3339(row.event.when.wall)}, {"text", row.event.text}});
   const json::object all{
       {"service", facts.service},
       {"period", facts.period},
+      {"timezone", facts.zone.name()},
       {"from", format_rfc3339(report.window.begin)},
       {"to", format_rfc3339(report.window.end)},
       {"covered", json::array{format_rfc3339(report.covered.begin), format_rfc3339(report.covered.end)}},
@@ -344,6 +271,11 @@ std::string json_text(const ledger::Report& report, const ReportFacts& facts) {
       {"nines",
        observed && observed->unavailability() > 0 ? json::value(availability::nines(*observed)) : json::value(nullptr)},
       {"availability_by_requests", fraction(of_requests(report))},
+      {"record",
+       {{"begins", report.record_begins ? json::value(format_rfc3339(*report.record_begins)) : json::value(nullptr)},
+        {"before_s", seconds(report.before_record())},
+        {"set_aside", std::move(set_aside)},
+        {"events_lost", report.events_lost}}},
       {"requests",
        {{"good", report.requests.good},
         {"bad", report.requests.bad},
@@ -357,6 +289,8 @@ std::string json_text(const ledger::Report& report, const ReportFacts& facts) {
         {"maintenance", seconds(report.account.maintenance.total())}}},
       {"repairs", std::move(repairs)},
       {"latency_ms", std::move(latency)},
+      {"sla", facts.sla ? settlement_json(Promise(*facts.sla), report, facts.is_month) : json::value(nullptr)},
+      {"cost", facts.costs ? cost_json(*facts.costs, report) : json::value(nullptr)},
       {"objective", std::move(objective)},
       {"incidents", std::move(incidents)}};
   return json::serialize(all) + "\n";
@@ -382,15 +316,7 @@ std::optional<ReportFormat> parse_report_format(std::string_view text) {
 
 std::string render(const ledger::Report& report, const ReportFacts& facts, ReportFormat format) {
   if (format == ReportFormat::kJson) return json_text(report, facts);
-  const Document document = document_of(report, facts);
-  switch (format) {
-    case ReportFormat::kCsv: return csv_of(document);
-    case ReportFormat::kHtml: return html_of(document);
-    case ReportFormat::kMarkdown: return markdown_of(document);
-    case ReportFormat::kText:
-    case ReportFormat::kJson: break;
-  }
-  return text_of(document);
+  return render(document_of(report, facts), format);
 }
 
 }  // namespace nines::cli

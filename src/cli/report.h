@@ -6,23 +6,29 @@
 #include <vector>
 
 #include "availability/objective.h"
+#include "availability/zone.h"
 #include "cli/report_format.h"
+#include "config/config.h"
 #include "ledger/report.h"
 
 namespace nines::cli {
 
 struct ReportFacts {
+  availability::Zone zone;  // of times
   std::string service;
   std::string period;  // as it was asked for: "2026-11"
+  bool is_month = false;
   std::optional<availability::Objective> objective;
   std::string objective_text;  // "99.9%"
+  std::optional<config::Sla> sla;
+  std::optional<config::Costs> costs;
 };
 
 // One incident, as JSON without a newline, and in a line.
 std::string json_of(const ledger::Incident& incident);
 std::string describe(const ledger::Incident& incident);
 
-// Ends with a newline. Times are local.
+// Ends with a newline.
 std::string render(const ledger::Report& report, const ReportFacts& facts, ReportFormat format);
 
 }  // namespace nines::cli

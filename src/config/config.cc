@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "config/agreement.h"
 #include "config/document.h"
 #include "config/launch.h"
 #include "config/protection.h"
@@ -24,6 +25,7 @@ namespace {
 // The whole contract of nines.yaml: an unknown key is a typo, a key of a part still to come is not, and a key at the
 // wrong level is told its place.
 constexpr std::string_view kInReplicas = "indent it below replicas:";
+constexpr std::string_view kInSla = "indent it below sla:";
 constexpr std::string_view kInData = "indent it below data:";
 
 constexpr Key kFileKeys[] = {{"service"},
@@ -35,16 +37,20 @@ constexpr Key kFileKeys[] = {{"service"},
                              {"data"},
                              {"backups"},
                              {"dashboard"},
+                             {"timezone"},
+                             {"sla"},
+                             {"costs"},
                              missing("services"),
                              missing("alerts"),
-                             missing("costs"),
                              elsewhere("count", kInReplicas),
                              elsewhere("command", kInReplicas),
                              elsewhere("health", kInReplicas),
                              elsewhere("env", kInReplicas),
                              elsewhere("stop", kInReplicas),
                              elsewhere("files", kInReplicas),
-                             elsewhere("sqlite", kInData)};
+                             elsewhere("sqlite", kInData),
+                             elsewhere("credits", kInSla),
+                             elsewhere("per_request", "indent it below costs:")};
 // One socket per address: the same one twice, or one inside another, could not be opened.
 const Address* overlap(const std::vector<Address>& addresses, const Address& added) {
   const auto everything = [](const Address& a) { return a.ip == "0.0.0.0" || a.ip == "::"; };
@@ -103,6 +109,9 @@ Config read_file(const Node& root, std::vector<Problem>& problems) {
   read_data(file, config.data);
   read_backups(file, config.backups);
   read_dashboard(file, config);
+  file.read("timezone", config.timezone, checked_by(check_zone_name));
+  read_sla(file, config.sla);
+  read_costs(file, config.costs);
   return config;
 }
 

@@ -277,6 +277,34 @@ struct Dashboard {
   bool operator==(const Dashboard&) const = default;
 };
 
+// What was promised to whoever pays. A month is judged; what it means is in docs/internals/availability.md.
+struct Sla {
+  struct Credit {
+    double below = 0;  // availability under this, as a fraction, earns
+    int percent = 0;   // so much of the month's fee
+    bool operator==(const Credit&) const = default;
+  };
+  double target = 0;                  // as `objective`
+  std::vector<Credit> credits;        // from the highest bound and the smallest credit on; none above the target
+  std::optional<double> monthly_fee;  // dollars; nullopt: credits are said as shares
+  bool exclude_maintenance = true;    // declared maintenance counts neither way
+  std::optional<std::string> claims;  // how one is made, in the words of who wrote it
+  bool operator==(const Sla&) const = default;
+};
+
+// What downtime costs, in dollars. All optional, and nothing is assumed.
+struct Costs {
+  struct Factor {  // so many an hour of downtime, each of them worth so much
+    double per_hour = 0, each = 0;
+    bool operator==(const Factor&) const = default;
+  };
+  std::optional<double> per_request;  // what one earns
+  std::optional<double> per_hour;     // whatever else an hour costs
+  std::optional<Factor> churn;        // customers lost
+  std::optional<Factor> support;      // tickets
+  bool operator==(const Costs&) const = default;
+};
+
 struct Config {
   std::optional<std::string> service;  // nullopt: the caller names it after the file's folder
   std::optional<double> objective;     // availability as a fraction, above 0 and below 1; nullopt: none promised
@@ -287,6 +315,12 @@ struct Config {
   Data data;
   std::vector<Backup> backups;         // destinations, each once
   std::optional<Dashboard> dashboard;  // nullopt: not said, so the default or the next free port
+  // An IANA name; days and months of reports are of it. Whether it exists is not looked up here.
+  std::string timezone = std::string(kUtc);
+  std::optional<Sla> sla;
+  std::optional<Costs> costs;
+
+  static constexpr std::string_view kUtc = "UTC";
   bool operator==(const Config&) const = default;
 };
 
@@ -354,6 +388,11 @@ inline constexpr Bounds<Duration> kBake{0s, 24h};
 inline constexpr Bounds<int> kErrorsPercent{0, 100};
 inline constexpr Bounds<int> kLatencyPercent{100, 10'000};
 inline constexpr std::size_t kBackups = 16;
+inline constexpr std::size_t kCredits = 16;
+inline constexpr Bounds<int> kCreditPercent{1, 100};
+inline constexpr double kDollars = 1e12;
+inline constexpr double kAnHour = 1e9;  // customers, tickets
+inline constexpr std::size_t kZoneBytes = 64;
 inline constexpr std::size_t kArchiveTimes = 24;  // more often than hourly is no work for whole archives
 }  // namespace bounds
 

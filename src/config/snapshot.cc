@@ -226,6 +226,30 @@ void write(std::string& out, const Backup& backup) {
   if (backup.keep.within > 0s) out += "      within: " + write_duration(backup.keep.within) + "\n";
 }
 
+void write(std::string& out, const Sla& sla) {
+  out += "sla:\n  target: " + write_objective(sla.target) + "\n";
+  if (!sla.credits.empty()) out += "  credits:\n";
+  for (const Sla::Credit& credit : sla.credits)
+    out += "    - {below: " + write_objective(credit.below) + ", credit: " + std::to_string(credit.percent) + "%}\n";
+  if (sla.monthly_fee) out += "  monthly_fee: " + write_dollars(*sla.monthly_fee) + "\n";
+  if (!sla.exclude_maintenance) out += "  exclusions: none\n";
+  if (sla.claims) out += "  claims: " + in_quotes(*sla.claims) + "\n";
+}
+
+void write(std::string& out, const Costs& costs) {
+  out += "costs:\n";
+  if (costs.per_request) out += "  per_request: " + write_dollars(*costs.per_request) + "\n";
+  if (costs.per_hour) out += "  per_hour: " + write_dollars(*costs.per_hour) + "\n";
+  const auto factor = [&out](const char* name, const char* count, const char* each,
+                             const std::optional<Costs::Factor>& f) {
+    if (f)
+      out += std::string("  ") + name + ": {" + count + ": " + write_number(f->per_hour) + ", " + each + ": " +
+             write_dollars(f->each) + "}\n";
+  };
+  factor("churn", "customers_per_hour", "per_customer", costs.churn);
+  factor("support", "tickets_per_hour", "per_ticket", costs.support);
+}
+
 }  // namespace
 
 std::string to_yaml(const Config& config) {
@@ -244,6 +268,9 @@ std::string to_yaml(const Config& config) {
   for (const Backup& backup : config.backups) write(out, backup);
   if (config.dashboard)
     out += "dashboard: " + (config.dashboard->at ? in_quotes(config.dashboard->at->text()) : "none") + "\n";
+  if (config.timezone != Config::kUtc) out += "timezone: " + in_quotes(config.timezone) + "\n";
+  if (config.sla) write(out, *config.sla);
+  if (config.costs) write(out, *config.costs);
   return out;
 }
 

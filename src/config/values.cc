@@ -120,6 +120,49 @@ Checked<double> parse_objective(std::string_view text) {
   return fraction;
 }
 
+Checked<double> parse_number(std::string_view text, double max) {
+  const std::string fix = "write digits, and a point before decimals, at most " + write_number(max);
+  const bool decimal = std::ranges::all_of(text, [](char c) { return is_digit(c) || c == '.'; });
+  double number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (!decimal || text.empty() || !is_digit(text.front()) || !is_digit(text.back()) || error != std::errc{} ||
+      end != text.data() + text.size())
+    return wrong(quoted(text) + " is not a number", fix);
+  if (number > max) return wrong(quoted(text) + " is out of bounds", fix);
+  return number;
+}
+
+std::string write_number(double number) {
+  INVARIANT(number >= 0);
+  std::array<char, 512> buffer{};
+  const auto [end, error] =
+      std::to_chars(buffer.data(), buffer.data() + buffer.size(), number, std::chars_format::fixed);
+  INVARIANT(error == std::errc{});
+  return {buffer.data(), end};
+}
+
+Checked<double> parse_dollars(std::string_view text) {
+  const std::string_view whole = trim(text);
+  if (!whole.starts_with('$')) return wrong(quoted(text) + " has no $ sign", "write dollars, such as $0.01");
+  auto amount = parse_number(whole.substr(1), bounds::kDollars);
+  if (!amount) amount.error().fix = "write dollars without commas, such as $0.01 or $1200, at most $1000000000000";
+  return amount;
+}
+
+std::string write_dollars(double dollars) { return "$" + write_number(dollars); }
+
+Checked<> check_zone_name(std::string_view text) {
+  const std::string fix = "write a name of the IANA database, such as Europe/Stockholm or UTC";
+  const auto allowed = [](char c) {
+    return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '-' || c == '+' ||
+           c == '/';
+  };
+  if (text.empty() || text.size() > bounds::kZoneBytes || !std::ranges::all_of(text, allowed) || text.front() == '/' ||
+      text.back() == '/' || text.contains("//"))
+    return wrong(quoted(text) + " is no time zone", fix);
+  return {};
+}
+
 std::string write_objective(double fraction) {
   INVARIANT(fraction > 0 && fraction < 1);
   std::array<char, 512> buffer{};

@@ -76,6 +76,17 @@ Checked<> check_file_name(std::string_view path);
 // "02:00", "2:00": an hour and a minute of a day.
 Checked<TimeOfDay> parse_time_of_day(std::string_view text);
 
+// "$0.01", "$1200": dollars, at most bounds::kDollars.
+Checked<double> parse_dollars(std::string_view text);
+// The shortest text parse_dollars() reads back as the same double. REQUIRES 0 <= dollars.
+std::string write_dollars(double dollars);
+// "4", "0.5": digits and perhaps a point, at most `max`; and the shortest text that is read back as the same double.
+Checked<double> parse_number(std::string_view text, double max);
+std::string write_number(double number);
+
+// The form of an IANA name, such as "Europe/Stockholm": fit for a path below a folder. Not whether there is such one.
+Checked<> check_zone_name(std::string_view text);
+
 Checked<> check_variable_name(std::string_view name);
 // "env:NAME" and "file:PATH" become a Secret, anything else stays text.
 Checked<EnvironmentValue> parse_environment_value(std::string_view text);

@@ -69,9 +69,10 @@ std::string_view name_of(Incident::Severity severity) {
 
 std::span<const std::string_view> Incidents::kinds() {
   static constexpr std::string_view kKinds[] = {
-      "service_down",   "service_degraded", "service_up",  "ready",         "canary_passed",    "unejected",
-      "exited",         "unready",          "hung",        "canary_failed", "ejected",          "out_of_memory",
-      "gateway_exited", "deploy_began",     "deploy_done", "deploy_undone", "service_stopping", "host_down"};
+      "service_down",    "service_degraded",  "service_up",  "ready",         "canary_passed",    "unejected",
+      "exited",          "unready",           "hung",        "canary_failed", "ejected",          "out_of_memory",
+      "gateway_exited",  "deploy_began",      "deploy_done", "deploy_undone", "service_stopping", "host_down",
+      "service_started", "supervisor_started"};
   return kKinds;
 }
 
@@ -80,6 +81,7 @@ std::vector<Incident> Incidents::all() const { return incidents_; }
 void Incidents::add(const Row& row) {
   const Event& event = row.event;
   const std::string_view kind = event.kind;
+  mind_table(event);
   if (kind == "service_down") return begin_of_service(row, Incident::Severity::kDown);
   if (kind == "service_degraded") return begin_of_service(row, Incident::Severity::kDegraded);
   if (kind == "service_up") return end_of_service(row);
@@ -110,6 +112,14 @@ void Incidents::add(const Row& row) {
   }
   if (kind == "service_stopping") return remember(row, Cause::kStopped, "ended by " + event.text);
   if (kind == "host_down") return remember(row, Cause::kHost, event.text);
+}
+
+// What was counted of an outage is in the table, and a new one begins at 0.
+void Incidents::mind_table(const Event& event) {
+  if (event.table_id == 0) return;
+  const bool is_new = event.kind == "service_started" || (table_ != 0 && table_ != event.table_id);
+  if (is_new && service_) incidents_[*service_].counted_in_part = true;
+  table_ = event.table_id;
 }
 
 void Incidents::begin_of_service(const Row& row, Incident::Severity severity) {

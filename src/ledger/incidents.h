@@ -57,6 +57,7 @@ struct Incident {
   WallTime detected{};                // when it was in the record
   std::optional<WallTime> ended;      // nullopt: it goes on
   std::uint64_t failed_requests = 0;  // of the service's, once it has ended
+  bool counted_in_part = false;       // ... at least: what an earlier shared table had counted of it is not in there
   std::vector<std::string> replicas;  // concerned, each once
   std::vector<std::uint64_t> rows;    // evidence, at most kRowsOfOne; ascending seq
 
@@ -87,6 +88,7 @@ class Incidents {
     std::string words;
     std::string replica;  // concerned; empty: none
   };
+  void mind_table(const Event& event);
   void begin_of_service(const Row& row, Incident::Severity severity);
   void end_of_service(const Row& row);
   void begin_of_replica(const Row& row, Cause cause);
@@ -97,6 +99,7 @@ class Incidents {
 
   std::vector<Incident> incidents_;
   std::optional<std::size_t> service_;           // the one that goes on
+  std::uint64_t table_ = 0;                      // that events came through last; 0: not known
   std::map<std::string, std::size_t> replicas_;  // those that go on
   std::vector<Happened> lately_;                 // within kBefore
   std::optional<std::int64_t> deploy_;           // the release under way

@@ -6,7 +6,9 @@
 #include <cerrno>
 #include <utility>
 
+#include "base/check.h"
 #include "ledger/chain.h"
+#include "ledger/incident_rows.h"
 #include "ledger/schema.h"
 #include "ledger/slices.h"
 #include "ledger/sqlite.h"
@@ -38,31 +40,11 @@ std::string sql_of(const Query& query) {
   return sql;
 }
 
-// One that began so long before is still heard of.
-constexpr Duration kLongestIncident = 31 * 24h;
-
-Result<std::vector<Incident>> incidents_in(const Database& db, const availability::Interval& window) {
-  std::string sql =
-      std::string("SELECT ") + kRowColumns + " FROM events WHERE wall_ns >= ?1 AND wall_ns < ?2 AND kind IN (";
-  for (const std::string_view kind : Incidents::kinds())
-    sql += (sql.ends_with('(') ? "'" : ", '") + std::string(kind) + "'";
-  auto statement = db.prepare(sql + ") ORDER BY seq");
-  if (!statement) return failure(std::move(statement.error()));
-  statement->bind(std::int64_t{(window.begin - kLongestIncident).time_since_epoch().count()},
-                  std::int64_t{(window.end + Incidents::kBefore).time_since_epoch().count()});
-  Incidents incidents;
-  while (true) {
-    auto row = statement->step();
-    if (!row) return failure(std::move(row.error()));
-    if (!*row) return incidents.all();
-    incidents.add(row_of(*statement));
-  }
-}
-
 }  // namespace
 
 struct Reader::Open {
   Database db;
+  bool held = false;
 
   Result<std::vector<Row>> rows(const Query& query) const {
     auto statement = db.prepare(sql_of(query));
@@ -95,6 +77,10 @@ struct Reader::Open {
   // In one state of the file, however many statements it takes.
   template <class Ask>
   auto at_once(const Ask& ask) const -> decltype(ask(db)) {
+    if (held) {
+      auto answer = ask(db);
+      return answer ? std::move(answer) : about(db.path(), std::move(answer.error()));
+    }
     auto transaction = Transaction::begin(db, Transaction::Kind::kRead);
     auto answer = transaction ? ask(db) : failure(std::move(transaction.error()));
     if (!answer) return about(db.path(), std::move(answer.error()));
@@ -118,6 +104,20 @@ Result<Reader> Reader::open(const std::string& path) {
   if (!db) return about(path, std::move(db.error()));
   return Reader(std::make_unique<Open>(std::move(*db)));
 }
+
+Result<Reader::Held> Reader::hold() const {
+  INVARIANT(!open_->held);
+  auto transaction = Transaction::begin(open_->db, Transaction::Kind::kRead);
+  if (!transaction) return about(open_->db.path(), std::move(transaction.error()));
+  open_->held = true;
+  const auto release = [open = open_.get()](const Transaction* held) {
+    delete held;
+    open->held = false;
+  };
+  return Held(std::shared_ptr<const Transaction>(new Transaction(std::move(*transaction)), release));
+}
+
+bool Reader::is_held() const { return open_->held; }
 
 Result<std::vector<Row>> Reader::rows(const Query& query) const {
   auto rows = open_->rows(query);

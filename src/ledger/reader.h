@@ -1,6 +1,6 @@
 // Reading the record while the keeper writes it: for commands and pages, from any process that may read the file. Every
 // call sees one consistent state, blocks for at most kBusyTimeout (ledger/ledger.h, with the errors), and holds nothing
-// afterwards, so no reader ever delays the keeper or lets its write-ahead log grow. One thread each.
+// afterwards (but see hold()), so no reader ever delays the keeper or lets its write-ahead log grow. One thread each.
 #pragma once
 
 #include <cstdint>
@@ -41,6 +41,13 @@ class Reader {
  public:
   // kNotFound: there is no ledger yet. The record itself is never changed. Damage shows where it is read.
   static Result<Reader> open(const std::string& path);
+
+  // While it lives, every call sees the file as the first of them found it: for answers that are made of several. Keep
+  // it short, as it holds the file's write-ahead log; one at a time. It may outlive the Reader's being moved, not the
+  // Reader.
+  using Held = std::shared_ptr<const void>;
+  Result<Held> hold() const;
+  bool is_held() const;
 
   Reader(Reader&&) noexcept;
   Reader& operator=(Reader&&) noexcept;

@@ -16,12 +16,13 @@ Duration seconds(std::uint64_t n) { return std::chrono::seconds(static_cast<std:
 
 }  // namespace
 
-Report report_of(const Interval& asked, const Interval& window, const Total& total, std::vector<Incident> incidents) {
-  const Slice& sum = total.sum;
+Report report_of(Findings found) {
+  const Slice& sum = found.total.sum;
+  const Interval& window = found.window;
   Report report{
-      .asked = asked,
+      .asked = found.asked,
       .window = window,
-      .covered = {at(total.from), at(total.to)},
+      .covered = {at(found.total.from), at(found.total.to)},
       .sum = sum,
       .requests = {.good = sum.good, .bad = sum.bad, .excluded = sum.excluded, .aborted = sum.aborted},
       .account = {.outside = {.up = seconds(sum.up), .degraded = seconds(sum.degraded), .down = seconds(sum.down)},
@@ -31,7 +32,9 @@ Report report_of(const Interval& asked, const Interval& window, const Total& tot
       .contractual = {},
       .raw = {},
       .operation = {},
-      .incidents = std::move(incidents)};
+      .incidents = std::move(found.incidents),
+      .record_begins = found.since > window.begin ? std::optional(found.since) : std::nullopt,
+      .set_aside = std::move(found.set_aside)};
   report.account.outside.unknown = std::max<Duration>(report.covered.length() - report.account.total(), 0s);
   report.contractual = availability::availability_of(availability::contractual(report.account));
   report.raw = availability::availability_of(availability::raw(report.account));
@@ -42,10 +45,17 @@ Report report_of(const Interval& asked, const Interval& window, const Total& tot
   });
   report.operation.failures = static_cast<std::uint64_t>(std::ranges::count_if(
       report.incidents, [&](const Incident& i) { return i.of_service() && i.severity == Incident::Severity::kDown; }));
+  std::erase_if(report.set_aside, [&](const Row& row) { return row.event.when.wall < window.begin; });
+  for (const Row& row : found.lost)
+    if (window.contains(row.event.when.wall))
+      report.events_lost += static_cast<std::uint64_t>(std::max<std::int64_t>(row.event.a, 0));
   return report;
 }
 
-Result<Report> report_of(const Reader& reader, const Interval& period, WallTime now) {
+namespace {
+
+// In one state of the file.
+Result<Report> read_report(const Reader& reader, const Interval& period, WallTime now) {
   const auto since = reader.measured_since();
   if (!since) return failure(since.error());
   if (!*since)
@@ -53,16 +63,33 @@ Result<Report> report_of(const Reader& reader, const Interval& period, WallTime 
   // The present ten seconds are not in the record yet, and those before it only a moment after they are over.
   constexpr std::int64_t kMoment = 2;
   const std::int64_t whole = start_of(Grain::kTenSeconds, floor_seconds(now) - kMoment);
-  const Interval window{std::max(period.begin, at(**since)), std::min(period.end, at(whole))};
-  if (window.empty())
-    return failure(Code::kNotFound, "nothing was measured between " + format_rfc3339(period.begin) + " and " +
-                                        format_rfc3339(period.end) + "; the record begins at " +
-                                        format_rfc3339(at(**since)));
-  auto total = reader.total(floor_seconds(window.begin), ceil_seconds(window.end));
+  Findings found{.asked = period, .window = {period.begin, std::min(period.end, at(whole))}, .since = at(**since)};
+  auto set_aside = reader.rows({.kind = kind::kSetAside, .limit = kRowsMax, .newest = true});
+  if (!set_aside) return failure(std::move(set_aside.error()));
+  found.set_aside = std::move(*set_aside);
+  if (found.window.empty() || found.window.end <= found.since)
+    return failure(Code::kNotFound,
+                   "nothing was measured between " + format_rfc3339(period.begin) + " and " +
+                       format_rfc3339(period.end) + "; the record begins at " + format_rfc3339(found.since) +
+                       (found.set_aside.empty() ? "" : ": the one before it " + found.set_aside.back().event.text));
+  auto total = reader.total(floor_seconds(found.window.begin), ceil_seconds(found.window.end));
   if (!total) return failure(std::move(total.error()));
-  auto incidents = reader.incidents(window);
+  found.total = std::move(*total);
+  auto incidents = reader.incidents(found.window);
   if (!incidents) return failure(std::move(incidents.error()));
-  return report_of(period, window, *total, *std::move(incidents));
+  found.incidents = std::move(*incidents);
+  auto lost = reader.rows({.kind = kind::kEventsLost, .limit = kRowsMax, .newest = true});
+  if (!lost) return failure(std::move(lost.error()));
+  found.lost = std::move(*lost);
+  return report_of(std::move(found));
+}
+
+}  // namespace
+
+Result<Report> report_of(const Reader& reader, const Interval& period, WallTime now) {
+  if (reader.is_held()) return read_report(reader, period, now);
+  const auto held = reader.hold();
+  return held ? read_report(reader, period, now) : failure(held.error());
 }
 
 std::optional<Verdict> verdict_of(const Report& report, const availability::Objective& objective) {

@@ -17,7 +17,7 @@ namespace nines::ledger {
 
 struct Report {
   availability::Interval asked;    // the period that was asked for
-  availability::Interval window;   // of it, what has been since the first slice, and is not to come
+  availability::Interval window;   // of it, what is not to come
   availability::Interval covered;  // what the slices are of: whole slices around it, the finer the younger
   Slice sum;
   availability::RequestCounts requests;
@@ -25,14 +25,25 @@ struct Report {
   std::optional<availability::TimeAvailability> contractual, raw;  // without and with declared maintenance
   availability::Operation operation;                               // failures: the service's outages that touch it
   std::vector<Incident> incidents;                                 // that touch it, in order of their begin
+  std::optional<WallTime> record_begins;  // within the window: what was before it is unknown, and in the account so
+  std::vector<Row> set_aside;             // ledgers that were found damaged since the period began; the record is newer
+  std::uint64_t events_lost = 0;          // in the period: what they said, incidents perhaps, is not in the record
+
+  Duration before_record() const { return record_begins ? *record_begins - window.begin : Duration{0}; }
 };
 
-// kNotFound: nothing was measured in that period yet.
+// All of one moment, also if nobody holds the reader. kNotFound: nothing was measured in that period yet.
 Result<Report> report_of(const Reader& reader, const availability::Interval& period, WallTime now);
 
-// Of sums and incidents; what report_of() reads.
-Report report_of(const availability::Interval& asked, const availability::Interval& window, const Total& total,
-                 std::vector<Incident> incidents);
+// What report_of() reads.
+struct Findings {
+  availability::Interval asked, window;
+  WallTime since{};  // when the record begins
+  Total total;
+  std::vector<Incident> incidents;
+  std::vector<Row> set_aside, lost;  // rows of these kinds, of any time
+};
+Report report_of(Findings findings);
 
 enum class Verdict : std::uint8_t {
   kMet,       // also if all that is unknown was down

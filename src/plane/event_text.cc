@@ -80,7 +80,11 @@ std::string_view subject_of(const Event& event, std::string_view replica) {
     case EventKind::kServiceUp:
     case EventKind::kReloadWished:
     case EventKind::kMaintenancePlanned:
-    case EventKind::kMaintenanceEnded: return "service";
+    case EventKind::kMaintenanceEnded:
+    case EventKind::kCorrected: return "service";
+    case EventKind::kIncidentAcknowledged:
+    case EventKind::kIncidentNoted:
+    case EventKind::kIncidentsMerged: return "incident";
     case EventKind::kClockStepped:
     case EventKind::kNotMeasured: return "keeper";
     case EventKind::kHostDown: return "host";
@@ -169,6 +173,14 @@ std::string words_of(const Event& event) {
                              format_rfc3339(WallTime(std::chrono::seconds(event.b))),
                          reason);
     case EventKind::kMaintenanceEnded: return with_reason("has no maintenance any more", reason);
+    case EventKind::kIncidentAcknowledged: return with_reason(std::to_string(event.a) + " is acknowledged", reason);
+    case EventKind::kIncidentNoted: return with_reason(std::to_string(event.a), reason);
+    case EventKind::kIncidentsMerged:
+      return with_reason(std::to_string(event.b) + " is part of " + std::to_string(event.a), reason);
+    case EventKind::kCorrected:
+      return with_reason("is corrected from " + format_rfc3339(WallTime(std::chrono::seconds(event.a))) + " to " +
+                             format_rfc3339(WallTime(std::chrono::seconds(event.b))),
+                         reason);
     case EventKind::kReaped: return "was reaped";
   }
   return with_reason("event " + std::to_string(static_cast<int>(event.kind)), reason);

@@ -59,6 +59,10 @@ std::string_view name_of(EventKind kind) {
     case EventKind::kCrashLoop: return "crash_loop";
     case EventKind::kMaintenancePlanned: return "maintenance_planned";
     case EventKind::kMaintenanceEnded: return "maintenance_ended";
+    case EventKind::kIncidentAcknowledged: return "incident_acknowledged";
+    case EventKind::kIncidentNoted: return "incident_noted";
+    case EventKind::kIncidentsMerged: return "incidents_merged";
+    case EventKind::kCorrected: return "corrected";
     case EventKind::kServiceDegraded: return "service_degraded";
     case EventKind::kServiceDown: return "service_down";
     case EventKind::kServiceUp: return "service_up";

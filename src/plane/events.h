@@ -71,6 +71,11 @@ enum class EventKind : std::uint16_t {
   kCrashLoop,           // it ends again and again, and is tried on; text: how it ended last; a: crashes in a row
   kMaintenancePlanned,  // a, b: from and to (Unix seconds); text: why, and by whom
   kMaintenanceEnded,    // a: at (Unix seconds), before it would have been over; text: by whom
+  // What a person says of the record. The text ends in "; " and who said it.
+  kIncidentAcknowledged,  // a: the incident; text: by whom
+  kIncidentNoted,         // a: the incident; text: the note
+  kIncidentsMerged,       // a: the incident, b: another one that is part of it; text: why
+  kCorrected,             // a, b: from and to (Unix seconds); text: what they were really ("up: "), and why
   // Told by the keeper:
   kServiceDegraded = 200,  // a share of the requests fails; a: the last good second (Unix), b: the first bad one
   kServiceDown,            // all of them fail, or none comes and the last probe failed; a, b: the same
