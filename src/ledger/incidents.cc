@@ -68,11 +68,27 @@ std::string_view name_of(Incident::Severity severity) {
 }
 
 std::span<const std::string_view> Incidents::kinds() {
-  static constexpr std::string_view kKinds[] = {
-      "service_down",    "service_degraded",  "service_up",  "ready",         "canary_passed",    "unejected",
-      "exited",          "unready",           "hung",        "canary_failed", "ejected",          "out_of_memory",
-      "gateway_exited",  "deploy_began",      "deploy_done", "deploy_undone", "service_stopping", "host_down",
-      "service_started", "supervisor_started"};
+  static constexpr std::string_view kKinds[] = {"service_down",
+                                                "service_degraded",
+                                                "service_up",
+                                                "ready",
+                                                "canary_passed",
+                                                "unejected",
+                                                "exited",
+                                                "unready",
+                                                "hung",
+                                                "canary_failed",
+                                                "ejected",
+                                                "out_of_memory",
+                                                "gateway_exited",
+                                                "deploy_began",
+                                                "deploy_done",
+                                                "deploy_undone",
+                                                "service_stopping",
+                                                "host_down",
+                                                "service_started",
+                                                "supervisor_started",
+                                                "clock_stepped"};
   return kKinds;
 }
 
@@ -112,6 +128,17 @@ void Incidents::add(const Row& row) {
   }
   if (kind == "service_stopping") return remember(row, Cause::kStopped, "ended by " + event.text);
   if (kind == "host_down") return remember(row, Cause::kHost, event.text);
+  if (kind == "clock_stepped") step_clock(Duration(event.a));
+}
+
+// What goes on is told by the clock as it is now, so that nothing ends before it begins.
+void Incidents::step_clock(Duration step) {
+  const auto shift = [step](Incident& incident) {
+    for (WallTime* const when : {&incident.last_good, &incident.first_bad, &incident.detected}) *when += step;
+  };
+  if (service_) shift(incidents_[*service_]);
+  for (const auto& [target, index] : replicas_) shift(incidents_[index]);
+  for (Happened& happened : lately_) happened.at += step;
 }
 
 // What was counted of an outage is in the table, and a new one begins at 0.
@@ -137,7 +164,8 @@ void Incidents::begin_of_service(const Row& row, Incident::Severity severity) {
                     .rows = {row.seq}};
   // Requests failed, and if nothing else turns up, it is what the replicas answered.
   incident.cause = Cause::kUpstream;
-  incident.evidence = "requests failed, and nothing is known to have happened to a replica";
+  incident.evidence = (row.event.text.empty() ? "requests failed" : row.event.text) +
+                      ", and nothing is known to have happened to a replica";
   for (const Happened& happened : lately_)
     if (happened.at >= incident.first_bad - kBefore) explain(incident, happened);
   service_ = incidents_.size();

@@ -89,6 +89,7 @@ class Incidents {
     std::string replica;  // concerned; empty: none
   };
   void mind_table(const Event& event);
+  void step_clock(Duration step);
   void begin_of_service(const Row& row, Incident::Severity severity);
   void end_of_service(const Row& row);
   void begin_of_replica(const Row& row, Cause cause);

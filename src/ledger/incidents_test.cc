@@ -55,6 +55,22 @@ std::vector<std::string> incidents_of(const std::string& rows) {
   return all;
 }
 
+TEST_CASE("incidents: what goes on while the clock is set is told by the clock as it is then") {
+  const std::string hour = std::to_string(3'600'000'000'000);
+  // The rows behind the step are of the clock that was set.
+  CHECK(incidents_of("100 service_down - 99 100\n110 exited a 1 1\n120 clock_stepped - -" + hour +
+                     " 0\n-3470 ready a 0 0\n-3460 service_up - -3460 7") ==
+        std::vector<std::string>{"service down exit (-3501..-3500)--3460 failed 7 of a rows 1 2 5",
+                                 "a unnoticed exit (-3490..-3490)--3470 failed 0 of a rows 2 4"});
+}
+
+TEST_CASE("incidents: where nothing is known of a replica the evidence is what was seen") {
+  Incidents incidents;
+  for (const auto& row : rows_of("100 service_down - 99 100 GET /health was answered with 503")) incidents.add(row);
+  CHECK(incidents.all().front().evidence ==
+        "GET /health was answered with 503, and nothing is known to have happened to a replica");
+}
+
 TEST_CASE("incidents: what the events come to") {
   struct Row {
     const char* name;
