@@ -67,6 +67,22 @@ Figure request_figure(const ledger::Report& report) {
   return {"by requests", percent(*share), note};
 }
 
+std::string width_text(Duration width) {
+  return width == 1h ? "worst hour" : width == 24h ? "worst day" : "worst week";
+}
+
+// The other views of the same time, and those that the record has not.
+void add_views(std::vector<Figure>& figures, const ledger::Report& report, const availability::Zone& zone) {
+  figures.push_back({"by users", "not recorded", "the record does not tell one user from another"});
+  for (const ledger::Worst& worst : report.worst) {
+    if (!worst.window) continue;
+    figures.push_back({width_text(worst.width), percent(worst.window->availability),
+                       "by time, from " + local_text(worst.window->at.begin, zone) + ", seen to " +
+                           format_duration(worst.resolution)});
+  }
+  figures.push_back({"worst, by users", "not recorded", "it needs what each user saw"});
+}
+
 void add_downtime(std::vector<Figure>& figures, const ledger::Report& report, const ReportFacts& facts) {
   const availability::ObservedTime time = availability::contractual(report.account);
   Figure down{"downtime", format_duration(time.down), ""};
@@ -118,6 +134,8 @@ void add_repairs(std::vector<Figure>& figures, const ledger::Report& report) {
   std::string note = "MTTF " + format_duration(repair->mttf) + " (90 %: " + format_duration(interval.low) + " to " +
                      (interval.high ? format_duration(*interval.high) : "?") + "), MTTR " +
                      format_duration(repair->mttr) + ", MTBF " + format_duration(repair->mtbf);
+  if (const auto& detect = report.time_to_detect)
+    note += ", MTTD " + format_duration(detect->least) + " to " + format_duration(detect->most);
   figures.push_back({"failures", with_commas(operation.failures), note});
 }
 
@@ -146,6 +164,7 @@ Document document_of(const ledger::Report& report, const ReportFacts& facts) {
   Part incidents{.title = "Incidents", .figures = {}};
   figures.push_back(time_figure(report));
   figures.push_back(request_figure(report));
+  add_views(figures, report, facts.zone);
   add_downtime(figures, report, facts);
   add_gaps(figures, report, facts.zone);
   add_repairs(figures, report);
@@ -240,6 +259,19 @@ std::string json_text(const ledger::Report& report, const ReportFacts& facts) {
     repairs["mttf_interval_s"] =
         json::array{seconds(interval.low), interval.high ? json::value(seconds(*interval.high)) : json::value(nullptr)};
   }
+  if (const auto& detect = report.time_to_detect)
+    repairs["mttd_s"] = json::array{seconds(detect->least), seconds(detect->most)};
+  json::array windows;
+  for (const ledger::Worst& worst : report.worst) {
+    json::object window{{"width_s", seconds(worst.width)}, {"availability", nullptr}};
+    if (worst.window) {
+      window["availability"] = worst.window->availability.fraction();
+      window["from"] = format_rfc3339(worst.window->at.begin);
+      window["to"] = format_rfc3339(worst.window->at.end);
+      window["resolution_s"] = seconds(worst.resolution);
+    }
+    windows.push_back(std::move(window));
+  }
   json::value objective = nullptr;
   if (facts.objective) {
     const auto verdict = verdict_of(report, *facts.objective);
@@ -271,6 +303,9 @@ std::string json_text(const ledger::Report& report, const ReportFacts& facts) {
       {"nines",
        observed && observed->unavailability() > 0 ? json::value(availability::nines(*observed)) : json::value(nullptr)},
       {"availability_by_requests", fraction(of_requests(report))},
+      {"user_uptime", nullptr},  // the record does not tell users apart
+      {"windowed_user_uptime", nullptr},
+      {"worst_windows", std::move(windows)},
       {"record",
        {{"begins", report.record_begins ? json::value(format_rfc3339(*report.record_begins)) : json::value(nullptr)},
         {"before_s", seconds(report.before_record())},

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "ledger/chain.h"
+#include "ledger/course.h"
 #include "ledger/incident_rows.h"
 #include "ledger/schema.h"
 #include "ledger/slices.h"
@@ -137,6 +138,10 @@ Result<std::vector<Slice>> Reader::slices(Grain grain, std::int64_t from, std::i
 
 Result<Total> Reader::total(std::int64_t from, std::int64_t to) const {
   return open_->at_once([&](const Database& db) { return total_of(db, from, to); });
+}
+
+Result<Course> Reader::course(std::int64_t from, std::int64_t to) const {
+  return open_->at_once([&](const Database& db) { return course_of(db, from, to); });
 }
 
 Result<std::optional<Sampled>> Reader::latest_sampled() const {

@@ -30,6 +30,8 @@ struct Query {
   bool newest = false;      // the last `limit` of them rather than the first; ascending all the same
 };
 
+struct Course;
+
 struct KindCount {
   std::string kind;
   std::uint64_t rows = 0;
@@ -64,6 +66,8 @@ class Reader {
   Result<std::vector<Slice>> slices(Grain grain, std::int64_t from, std::int64_t to) const;
   // Of all in [from, to), from the coarsest slices that fit: of a year in a millisecond.
   Result<Total> total(std::int64_t from, std::int64_t to) const;
+  // How it went in [from, to), Unix seconds: ledger/course.h.
+  Result<Course> course(std::int64_t from, std::int64_t to) const;
   // As Ledger::latest_sampled.
   Result<std::optional<Sampled>> latest_sampled() const;
   // When the first slice begins; nullopt: there is none.

@@ -14,6 +14,16 @@ std::int64_t ceil_seconds(WallTime t) { return std::chrono::ceil<std::chrono::se
 WallTime at(std::int64_t second) { return WallTime(std::chrono::seconds(second)); }
 Duration seconds(std::uint64_t n) { return std::chrono::seconds(static_cast<std::int64_t>(n)); }
 
+std::optional<availability::Bracket> mean_time_to_detect(const std::vector<Incident>& incidents) {
+  std::vector<availability::Incident> noticed;
+  for (const Incident& incident : incidents) {
+    if (!incident.of_service()) continue;
+    noticed.push_back({.last_good = incident.last_good, .first_bad = incident.first_bad});
+    noticed.back().at(availability::Phase::kNoticed) = incident.detected;
+  }
+  return availability::mean_time_to(availability::Phase::kNoticed, noticed);
+}
+
 }  // namespace
 
 Report report_of(Findings found) {
@@ -45,6 +55,12 @@ Report report_of(Findings found) {
   });
   report.operation.failures = static_cast<std::uint64_t>(std::ranges::count_if(
       report.incidents, [&](const Incident& i) { return i.of_service() && i.severity == Incident::Severity::kDown; }));
+  report.time_to_detect = mean_time_to_detect(report.incidents);
+  for (const Duration width : kWindows) {
+    Worst worst{.width = width, .window = availability::worst_window(found.course.timeline, width)};
+    if (worst.window) worst.resolution = resolution_of(found.course, worst.window->at);
+    report.worst.push_back(worst);
+  }
   std::erase_if(report.set_aside, [&](const Row& row) { return row.event.when.wall < window.begin; });
   for (const Row& row : found.lost)
     if (window.contains(row.event.when.wall))
@@ -75,6 +91,9 @@ Result<Report> read_report(const Reader& reader, const Interval& period, WallTim
   auto total = reader.total(floor_seconds(found.window.begin), ceil_seconds(found.window.end));
   if (!total) return failure(std::move(total.error()));
   found.total = std::move(*total);
+  auto course = reader.course(found.total.from, found.total.to);
+  if (!course) return failure(std::move(course.error()));
+  found.course = std::move(*course);
   auto incidents = reader.incidents(found.window);
   if (!incidents) return failure(std::move(incidents.error()));
   found.incidents = std::move(*incidents);
