@@ -155,6 +155,37 @@ std::string what_text(const ledger::Incident& incident) {
   return who + (incident.ended ? " for " + length : ", and still is");
 }
 
+std::string why_text(const ledger::Incident& incident) {
+  std::string text = std::string(name_of(incident.cause)) + ": " + incident.evidence + "; " + users_text(incident);
+  if (incident.part_of) text += "; part of incident " + std::to_string(*incident.part_of);
+  for (const std::uint64_t part : incident.parts) text += "; includes incident " + std::to_string(part);
+  if (incident.acknowledged) text += "; acknowledged by " + incident.acknowledged->text;
+  return text;
+}
+
+std::string recorded_text(const availability::ObservedTime& time) {
+  std::string text;
+  for (const auto& [length, what] :
+       {std::pair{time.up, "up"}, {time.degraded, "degraded"}, {time.down, "down"}, {time.unknown, "unknown"}})
+    if (length > 0s) text += (text.empty() ? "" : ", ") + std::string(what) + " " + format_duration(length);
+  return text.empty() ? "nothing" : text;
+}
+
+// Beside what was measured, and never in its place.
+Part corrections_part(const ledger::Report& report, const availability::Zone& zone) {
+  Part part{.title = "Corrections; every other figure is as measured", .figures = {}};
+  for (const ledger::Corrected& one : report.corrections) {
+    const WallTime from{std::chrono::seconds(one.by.from)}, to{std::chrono::seconds(one.by.to)};
+    part.figures.push_back(
+        {local_text(from, zone) + " to " + local_text(to, zone),
+         "as " + std::string(ledger::Corrections::word_of(one.by.as)),
+         "measured: " + recorded_text(one.recorded) + "; " + one.by.text + ", " + local_text(one.by.said, zone)});
+  }
+  if (report.corrected)
+    part.figures.push_back({"with them", percent(*report.corrected), "the availability that was observed"});
+  return part;
+}
+
 Document document_of(const ledger::Report& report, const ReportFacts& facts) {
   Document document;
   document.title = facts.service + ", " + facts.period;
@@ -181,9 +212,7 @@ Document document_of(const ledger::Report& report, const ReportFacts& facts) {
     } else {
       ++causes[name_of(incident.cause)];
     }
-    incidents.figures.push_back(
-        {local_text(incident.first_bad, facts.zone), what_text(incident),
-         std::string(name_of(incident.cause)) + ": " + incident.evidence + "; " + users_text(incident)});
+    incidents.figures.push_back({local_text(incident.first_bad, facts.zone), what_text(incident), why_text(incident)});
   }
   std::string by_cause;
   for (const auto& [cause, count] : causes)
@@ -193,6 +222,7 @@ Document document_of(const ledger::Report& report, const ReportFacts& facts) {
                      (by_cause.empty() ? "" : "by cause: " + by_cause + "; ") + with_commas(unnoticed) +
                          " more that no user noticed"});
   document.parts.push_back({.title = "", .figures = std::move(figures)});
+  document.parts.push_back(corrections_part(report, facts.zone));
   if (facts.sla) document.parts.push_back(settlement_part(Promise(*facts.sla), report, facts.is_month));
   if (facts.costs) {
     document.parts.push_back(cost_part(*facts.costs, report));
@@ -221,23 +251,52 @@ json::value fraction(const std::optional<Availability>& a) {
   return a ? json::value(a->fraction()) : json::value(nullptr);
 }
 
+json::object object_of(const ledger::Incident::Remark& remark) {
+  return {{"row", remark.seq}, {"at", format_rfc3339(remark.at)}, {"text", remark.text}};
+}
+
+json::array corrections_json(const ledger::Report& report) {
+  json::array all;
+  for (const ledger::Corrected& one : report.corrections)
+    all.push_back(json::object{{"row", one.by.seq},
+                               {"from", format_rfc3339(WallTime(std::chrono::seconds(one.by.from)))},
+                               {"to", format_rfc3339(WallTime(std::chrono::seconds(one.by.to)))},
+                               {"as", ledger::Corrections::word_of(one.by.as)},
+                               {"text", one.by.text},
+                               {"said", format_rfc3339(one.by.said)},
+                               {"measured_s",
+                                {{"up", seconds(one.recorded.up)},
+                                 {"degraded", seconds(one.recorded.degraded)},
+                                 {"down", seconds(one.recorded.down)},
+                                 {"unknown", seconds(one.recorded.unknown)}}}});
+  return all;
+}
+
 json::object object_of(const ledger::Incident& incident) {
+  json::array notes, parts;
+  for (const auto& note : incident.notes) notes.push_back(object_of(note));
+  for (const std::uint64_t part : incident.parts) parts.emplace_back(part);
   json::array replicas, rows;
   for (const std::string& name : incident.replicas) replicas.emplace_back(name);
   for (const std::uint64_t row : incident.rows) rows.emplace_back(row);
-  return {{"id", incident.id},
-          {"target", incident.of_service() ? json::value(nullptr) : json::value(incident.target)},
-          {"severity", name_of(incident.severity)},
-          {"cause", name_of(incident.cause)},
-          {"evidence", incident.evidence},
-          {"last_good", format_rfc3339(incident.last_good)},
-          {"first_bad", format_rfc3339(incident.first_bad)},
-          {"detected", format_rfc3339(incident.detected)},
-          {"ended", incident.ended ? json::value(format_rfc3339(*incident.ended)) : json::value(nullptr)},
-          {"failed_requests", incident.failed_requests},
-          {"failed_requests_at_least", incident.counted_in_part},
-          {"replicas", std::move(replicas)},
-          {"rows", std::move(rows)}};
+  return {
+      {"id", incident.id},
+      {"target", incident.of_service() ? json::value(nullptr) : json::value(incident.target)},
+      {"severity", name_of(incident.severity)},
+      {"cause", name_of(incident.cause)},
+      {"evidence", incident.evidence},
+      {"last_good", format_rfc3339(incident.last_good)},
+      {"first_bad", format_rfc3339(incident.first_bad)},
+      {"detected", format_rfc3339(incident.detected)},
+      {"ended", incident.ended ? json::value(format_rfc3339(*incident.ended)) : json::value(nullptr)},
+      {"failed_requests", incident.failed_requests},
+      {"failed_requests_at_least", incident.counted_in_part},
+      {"acknowledged", incident.acknowledged ? json::value(object_of(*incident.acknowledged)) : json::value(nullptr)},
+      {"notes", std::move(notes)},
+      {"part_of", incident.part_of ? json::value(*incident.part_of) : json::value(nullptr)},
+      {"parts", std::move(parts)},
+      {"replicas", std::move(replicas)},
+      {"rows", std::move(rows)}};
 }
 
 std::string json_text(const ledger::Report& report, const ReportFacts& facts) {
@@ -299,6 +358,8 @@ std::string json_text(const ledger::Report& report, const ReportFacts& facts) {
       {"availability_high",
        report.contractual ? json::value(report.contractual->high.fraction()) : json::value(nullptr)},
       {"availability_raw", fraction(report.raw ? report.raw->observed : std::nullopt)},
+      {"availability_corrected", fraction(report.corrected)},
+      {"corrections", corrections_json(report)},
       {"coverage", report.contractual ? report.contractual->coverage : 0.0},
       {"nines",
        observed && observed->unavailability() > 0 ? json::value(availability::nines(*observed)) : json::value(nullptr)},
@@ -335,9 +396,11 @@ std::string json_text(const ledger::Report& report, const ReportFacts& facts) {
 
 std::string json_of(const ledger::Incident& incident) { return json::serialize(object_of(incident)); }
 
-std::string describe(const ledger::Incident& incident) {
-  return what_text(incident) + ", " + std::string(name_of(incident.cause)) + ": " + incident.evidence + "; " +
-         users_text(incident);
+std::string describe(const ledger::Incident& incident) { return what_text(incident) + ", " + why_text(incident); }
+
+std::string describe(const ledger::Corrected& corrected) {
+  return "corrected, row " + std::to_string(corrected.by.seq) + ": " + format_duration(corrected.corrected.total()) +
+         " as " + std::string(ledger::Corrections::word_of(corrected.by.as)) + ": " + corrected.by.text;
 }
 
 std::optional<ReportFormat> parse_report_format(std::string_view text) {

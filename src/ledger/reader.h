@@ -12,6 +12,7 @@
 
 #include "availability/intervals.h"
 #include "base/error.h"
+#include "ledger/corrections.h"
 #include "ledger/event.h"
 #include "ledger/incidents.h"
 #include "ledger/ledger.h"
@@ -76,6 +77,8 @@ class Reader {
   Result<std::vector<Incident>> incidents(const availability::Interval& window) const;
   // All that was declared and is still in the record.
   Result<Maintenance> maintenance() const;
+  // All that was corrected and is still in the record.
+  Result<Corrections> corrections() const;
   // nullopt: every coarse slice is the sum of the finer ones, where these are there.
   Result<std::optional<SliceBreak>> check_slices() const;
 

@@ -37,7 +37,10 @@ struct Report {
   std::vector<Incident> incidents;                                 // that touch it, in order of their begin
   std::optional<WallTime> record_begins;  // within the window: what was before it is unknown, and in the account so
   std::vector<Row> set_aside;             // ledgers that were found damaged since the period began; the record is newer
-  std::vector<Worst> worst;               // one of each of kWindows
+  std::vector<Corrected> corrections;     // ascending; every other figure is as measured
+  std::optional<availability::Availability>
+      corrected;             // what is observed, contractual, with them; nullopt: there are none
+  std::vector<Worst> worst;  // one of each of kWindows
   std::optional<availability::Bracket> time_to_detect;  // mean of the service's outages: MTTD
   std::uint64_t events_lost = 0;  // in the period: what they said, incidents perhaps, is not in the record
 
@@ -55,6 +58,7 @@ struct Findings {
   std::vector<Incident> incidents;
   std::vector<Row> set_aside, lost;  // rows of these kinds, of any time
   Course course;
+  std::vector<Corrected> corrections;
 };
 Report report_of(Findings findings);
 
