@@ -135,6 +135,14 @@ Part settlement_part(const Promise& promise, const ledger::Report& report, bool 
     why += settled->credit
                ? ": " + dollars_text(settled->credit->amount) + " of " + dollars_text(*promise.sla.monthly_fee)
                : "; of the month's fee, which is not said (`sla: {monthly_fee: $…}`)";
+  if (!report.corrections.empty()) {
+    const auto corrected = settle(promise, ledger::corrected_account(report.account, report.corrections));
+    if (corrected)
+      line("as corrected", percent(corrected->settlement.availability),
+           "it would be kept: " + std::string(corrected->met ? "yes" : "no") + ", credit " +
+               (corrected->settlement.credit.part == 0 ? "none" : share_text(corrected->settlement.credit)) +
+               "; the parties decide whether corrections hold");
+  }
   line("credit", settlement.credit.part == 0 ? "none" : share_text(settlement.credit), why);
   return part;
 }

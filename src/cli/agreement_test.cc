@@ -123,7 +123,7 @@ TEST_CASE("agreement: in a report, of a month only") {
 TEST_CASE("document: money") {
   for (const auto& [amount, text] : {std::pair{0.0, "$0"},
                                      {0.0042, "$0.0042"},
-                                     {0.5, "$0.5"},
+                                     {0.5, "$0.50"},
                                      {1.0, "$1"},
                                      {12.5, "$12.50"},
                                      {1234567.0, "$1,234,567"}})

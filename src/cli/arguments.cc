@@ -9,6 +9,7 @@
 #include "base/version.h"
 #include "cli/help_text.h"
 #include "config/values.h"
+#include "ledger/corrections.h"
 
 namespace nines::cli {
 namespace {
@@ -60,7 +61,8 @@ struct Parser {
   ExplainOptions explain;
   SlaOptions sla;
   IncidentOptions incident;
-  std::string incident_action, incident_id;
+  std::string incident_action, incident_id, incident_as;
+  std::vector<std::string> incident_words;
   MaintenanceOptions maintenance;
   std::string maintenance_for;
   PeriodOptions period;
@@ -209,9 +211,21 @@ Parser::Parser() {
   c->add_option("--format", report_format, "text, json, csv, html or md")->type_name("FORMAT");
   c->add_flag("--json", sla.json, "As JSON");
   c->add_flag("--check", sla.check, "Exit status 1 when it cannot");
-  c = add("incident", "List what happened, or show one with its evidence: nines incident list|show ID");
-  c->add_option("ACTION", incident_action, "list (if none is named) or show")->type_name("");
-  c->add_option("ID", incident_id, "show: which")->type_name("");
+  c = add("incident", "What happened, and what people say of it: nines incident list|show|ack|note|merge|correct");
+  c->footer(
+      "What was measured stays as it is; who says something about it adds to the record:\n"
+      "  nines incident show 42\n"
+      "  nines incident ack 42\n"
+      "  nines incident note 42 \"the switch in rack 3\"\n"
+      "  nines incident merge 42 45 --reason \"the same switch\"      45 is part of 42\n"
+      "  nines incident correct 42 --as up --reason \"only our probe failed\"\n"
+      "  nines incident correct --from \"2026-11-23 22:30\" --to \"2026-11-23 22:40\" --as up --reason \"seen by "
+      "another\"");
+  c->add_option("ACTION", incident_action, "list (if none is named), show, ack, note, merge or correct")->type_name("");
+  c->add_option("ID", incident_id, "Which")->type_name("");
+  c->add_option("MORE", incident_words, "note: what to say; merge: which is part of it")->type_name("");
+  c->add_option("--as", incident_as, "correct: what it really was: up, degraded, down or unknown")->type_name("STATE");
+  c->add_option("--reason", incident.text, "merge, correct: why; it stands in the record")->type_name("TEXT");
   add_period(c);
   c->add_flag("--json", incident.json, "As JSON");
   c = add("maintenance", "Declare maintenance that begins now or later: nines maintenance start|stop|plan|list");
@@ -372,6 +386,58 @@ std::expected<Command, Reply> sla_of(Parser& parser) {
   return parser.sla;
 }
 
+// With the name of whoever says it the record keeps so many bytes.
+constexpr std::size_t kSaidMax = 70;
+
+std::expected<Command, Reply> incident_of(Parser& parser) {
+  using Action = IncidentOptions::Action;
+  constexpr std::array<std::pair<std::string_view, Action>, 6> kActions = {{{"list", Action::kList},
+                                                                            {"show", Action::kShow},
+                                                                            {"ack", Action::kAcknowledge},
+                                                                            {"note", Action::kNote},
+                                                                            {"merge", Action::kMerge},
+                                                                            {"correct", Action::kCorrect}}};
+  IncidentOptions incident = std::move(parser.incident);
+  const std::string action = parser.incident_action.empty() ? "list" : parser.incident_action;
+  const auto known = std::ranges::find(kActions, action, [](const auto& pair) { return pair.first; });
+  if (known == kActions.end())
+    return complain("`nines incident` does not take " + in_quotes(action) +
+                    "; it is list, show, ack, note, merge or correct");
+  incident.action = known->second;
+  const std::string usage = "nines incident " + action;
+  const bool has_reason = incident.action == Action::kMerge || incident.action == Action::kCorrect;
+  if (!incident.text.empty() && !has_reason) return complain("--reason is for merge and correct");
+  if (!parser.incident_as.empty() && incident.action != Action::kCorrect) return complain("--as is for correct");
+  const std::size_t words = incident.action == Action::kNote || incident.action == Action::kMerge ? 1 : 0;
+  if (parser.incident_words.size() > words)
+    return complain(in_quotes(usage) + " does not take " + in_quotes(parser.incident_words[words]) +
+                    (words == 1 && incident.action == Action::kNote ? "; put the note into quotes" : ""));
+  const bool by_time = incident.action == Action::kCorrect && incident.period.from;
+  if (by_time && !parser.incident_id.empty()) return complain("name the incident, or --from and --to");
+  if (incident.action != Action::kList && !by_time) {
+    incident.id = parse_unsigned(parser.incident_id);
+    if (!incident.id) return complain("name the incident: " + usage + " ID; `nines incident list` shows them");
+  }
+  if (incident.action == Action::kNote) {
+    if (parser.incident_words.empty()) return complain("say it: " + usage + " ID \"what is to be known\"");
+    incident.text = parser.incident_words.front();
+  }
+  if (incident.action == Action::kMerge) {
+    incident.other = parser.incident_words.empty() ? std::nullopt : parse_unsigned(parser.incident_words.front());
+    if (!incident.other) return complain("name both: " + usage + " ID OTHER; OTHER is part of ID then");
+  }
+  if (incident.action == Action::kCorrect) {
+    incident.as = ledger::Corrections::parse_state(parser.incident_as);
+    if (!incident.as) return complain("say what it really was: --as up, degraded, down or unknown");
+  }
+  if (has_reason && incident.text.empty()) return complain("say why: --reason TEXT; it stands in the record");
+  if (const auto checked = config::check_text(incident.text); !checked) return complain(checked.error().text());
+  if (incident.text.size() > kSaidMax)
+    return complain("that is " + std::to_string(incident.text.size()) + " bytes, and the record keeps " +
+                    std::to_string(kSaidMax) + " at once: say it shorter, or in several notes");
+  return incident;
+}
+
 std::expected<Command, Reply> about_period(const std::string& name, Parser& parser) {
   auto period = period_in(parser);
   if (!period) return std::unexpected(std::move(period.error()));
@@ -381,14 +447,7 @@ std::expected<Command, Reply> about_period(const std::string& name, Parser& pars
   }
   if (name == "incident") {
     parser.incident.period = std::move(*period);
-    const std::string& action = parser.incident_action;
-    if (!action.empty() && action != "list" && action != "show")
-      return complain("`nines incident` does not take " + in_quotes(action) + "; it is list or show");
-    if (action != "show") return parser.incident;
-    parser.incident.id = parse_unsigned(parser.incident_id);
-    if (!parser.incident.id)
-      return complain("name the incident: nines incident show ID; `nines incident list` shows them");
-    return parser.incident;
+    return incident_of(parser);
   }
   const auto format = format_in(parser);
   if (!format) return std::unexpected(format.error());

@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "availability/partition.h"
 #include "base/time.h"
 #include "cli/calc_options.h"
 #include "cli/moment.h"
@@ -96,9 +97,15 @@ struct ExplainOptions {
   PeriodOptions period;
   bool json = false;
 };
+// What happened, and what people say of it.
 struct IncidentOptions {
+  enum class Action : std::uint8_t { kList, kShow, kAcknowledge, kNote, kMerge, kCorrect };
+  Action action = Action::kList;
   PeriodOptions period;
-  std::optional<std::uint64_t> id;  // nullopt: list them
+  std::optional<std::uint64_t> id;        // of all but the list, and of a correction that has a `from`
+  std::optional<std::uint64_t> other;     // merge: which is part of it
+  std::optional<availability::State> as;  // correct: what it really was
+  std::string text;                       // a note, or a reason
   bool json = false;
 };
 // Time that is announced, and left out of what was agreed.

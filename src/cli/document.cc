@@ -125,7 +125,8 @@ std::string render(const Document& document, ReportFormat format) {
 
 std::string dollars_text(double amount) {
   std::array<char, 64> text{};
-  if (amount > 0 && amount < 1) {
+  constexpr double kCent = 0.01;
+  if (amount > 0 && amount < kCent) {
     std::snprintf(text.data(), text.size(), "$%.2g", amount);
     return text.data();
   }

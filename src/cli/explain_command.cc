@@ -1,4 +1,4 @@
-// nines explain and nines incident: where the missing seconds went, and what the record has to say about them.
+// nines explain: where the missing seconds went, and what the record has to say about them.
 #include <boost/json.hpp>
 #include <cstdio>
 
@@ -80,6 +80,8 @@ std::vector<std::string> reasons_of(const ledger::Missing& missing, const Eviden
   for (const auto& window : evidence.maintenance.windows())
     if (missing.maintenance > 0 && window.from < missing.to && window.to > missing.from)
       reasons.push_back("declared: " + window.text);
+  for (const ledger::Corrected& one : evidence.report.corrections)
+    if (one.by.from < missing.to && one.by.to > missing.from) reasons.push_back(describe(one));
   if (missing.unknown == 0) return reasons;
   const std::size_t before = reasons.size();
   if (const auto begins = evidence.report.record_begins; begins && at(missing.from) < *begins) {
@@ -131,25 +133,9 @@ int explain(const Evidence& evidence, const std::string& period, bool as_json) {
   std::printf("\nin all: down %s, degraded %s, unknown %s, of %s\n", format_duration(time.down).c_str(),
               format_duration(time.degraded).c_str(), format_duration(time.unknown).c_str(),
               format_duration(evidence.report.covered.length()).c_str());
-  return kDone;
-}
-
-int show(const Record& record, const Incident& incident, bool as_json) {
-  const auto text_of = [&](WallTime t) { return local_text(t, record.zone); };
-  if (as_json) return say({kDone, json_of(incident)});
-  std::printf("incident %llu: %s\n", static_cast<unsigned long long>(incident.id), describe(incident).c_str());
-  std::printf("  began     after %s, at %s at the latest\n", text_of(incident.last_good).c_str(),
-              text_of(incident.first_bad).c_str());
-  std::printf("  recorded  %s\n", text_of(incident.detected).c_str());
-  std::printf("  ended     %s\n", incident.ended ? text_of(*incident.ended).c_str() : "it goes on");
-  std::printf("  cause     %s: %s\n", std::string(name_of(incident.cause)).c_str(), incident.evidence.c_str());
-  for (const std::uint64_t seq : incident.rows) {
-    const auto rows = record.reader.rows({.after_seq = seq - 1, .limit = 1});
-    if (!rows || rows->empty() || rows->front().seq != seq) continue;
-    const ledger::Event& event = rows->front().event;
-    std::printf("  row %-6llu %s  %s %s%s%s\n", static_cast<unsigned long long>(seq), text_of(event.when.wall).c_str(),
-                event.target.c_str(), event.kind.c_str(), event.text.empty() ? "" : ": ", event.text.c_str());
-  }
+  if (evidence.report.corrected)
+    std::printf("as measured; with what was corrected the availability is %s %%\n",
+                availability::format_percent(*evidence.report.corrected).c_str());
   return kDone;
 }
 
@@ -161,33 +147,6 @@ int perform(const GlobalOptions& global, const ExplainOptions& options) {
   const auto evidence = evidence_of(*record);
   if (!evidence) return say(refuse(kNo, evidence.error().text()).error());
   return explain(*evidence, record->period.text, options.json);
-}
-
-int perform(const GlobalOptions& global, const IncidentOptions& options) {
-  const auto record = open_record(global, options.period);
-  if (!record) return say(record.error());
-  const availability::Interval all{WallTime{}, record->now}, &period = record->period.interval;
-  const auto incidents = record->reader.incidents(options.id ? all : period);
-  if (!incidents) return say(refuse(kNo, incidents.error().text()).error());
-  if (options.id) {
-    for (const Incident& incident : *incidents)
-      if (incident.id == *options.id) return show(*record, incident, options.json);
-    return say(refuse(kNo, "there is no incident " + std::to_string(*options.id) +
-                               "; `nines incident list` shows those of this month")
-                   .error());
-  }
-  json::array as_json;
-  for (const Incident& incident : *incidents) {
-    if (incident.first_bad >= period.end || (incident.ended && *incident.ended < period.begin)) continue;
-    if (options.json) {
-      as_json.push_back(json::parse(json_of(incident)));
-      continue;
-    }
-    std::printf("%6llu  %s  %s\n", static_cast<unsigned long long>(incident.id),
-                local_text(incident.first_bad, record->zone).c_str(), describe(incident).c_str());
-  }
-  if (options.json) return say({kDone, json::serialize(as_json)});
-  return kDone;
 }
 
 }  // namespace nines::cli

@@ -67,6 +67,22 @@ Figure request_figure(const ledger::Report& report) {
   return {"by requests", percent(*share), note};
 }
 
+std::string width_text(Duration width) {
+  return width == 1h ? "worst hour" : width == 24h ? "worst day" : "worst week";
+}
+
+// The other views of the same time, and those that the record has not.
+void add_views(std::vector<Figure>& figures, const ledger::Report& report, const availability::Zone& zone) {
+  figures.push_back({"by users", "not recorded", "the record does not tell one user from another"});
+  for (const ledger::Worst& worst : report.worst) {
+    if (!worst.window) continue;
+    figures.push_back({width_text(worst.width), percent(worst.window->availability),
+                       "by time, from " + local_text(worst.window->at.begin, zone) + ", seen to " +
+                           format_duration(worst.resolution)});
+  }
+  figures.push_back({"worst, by users", "not recorded", "it needs what each user saw"});
+}
+
 void add_downtime(std::vector<Figure>& figures, const ledger::Report& report, const ReportFacts& facts) {
   const availability::ObservedTime time = availability::contractual(report.account);
   Figure down{"downtime", format_duration(time.down), ""};
@@ -118,6 +134,8 @@ void add_repairs(std::vector<Figure>& figures, const ledger::Report& report) {
   std::string note = "MTTF " + format_duration(repair->mttf) + " (90 %: " + format_duration(interval.low) + " to " +
                      (interval.high ? format_duration(*interval.high) : "?") + "), MTTR " +
                      format_duration(repair->mttr) + ", MTBF " + format_duration(repair->mtbf);
+  if (const auto& detect = report.time_to_detect)
+    note += ", MTTD " + format_duration(detect->least) + " to " + format_duration(detect->most);
   figures.push_back({"failures", with_commas(operation.failures), note});
 }
 
@@ -137,6 +155,37 @@ std::string what_text(const ledger::Incident& incident) {
   return who + (incident.ended ? " for " + length : ", and still is");
 }
 
+std::string why_text(const ledger::Incident& incident) {
+  std::string text = std::string(name_of(incident.cause)) + ": " + incident.evidence + "; " + users_text(incident);
+  if (incident.part_of) text += "; part of incident " + std::to_string(*incident.part_of);
+  for (const std::uint64_t part : incident.parts) text += "; includes incident " + std::to_string(part);
+  if (incident.acknowledged) text += "; acknowledged by " + incident.acknowledged->text;
+  return text;
+}
+
+std::string recorded_text(const availability::ObservedTime& time) {
+  std::string text;
+  for (const auto& [length, what] :
+       {std::pair{time.up, "up"}, {time.degraded, "degraded"}, {time.down, "down"}, {time.unknown, "unknown"}})
+    if (length > 0s) text += (text.empty() ? "" : ", ") + std::string(what) + " " + format_duration(length);
+  return text.empty() ? "nothing" : text;
+}
+
+// Beside what was measured, and never in its place.
+Part corrections_part(const ledger::Report& report, const availability::Zone& zone) {
+  Part part{.title = "Corrections; every other figure is as measured", .figures = {}};
+  for (const ledger::Corrected& one : report.corrections) {
+    const WallTime from{std::chrono::seconds(one.by.from)}, to{std::chrono::seconds(one.by.to)};
+    part.figures.push_back(
+        {local_text(from, zone) + " to " + local_text(to, zone),
+         "as " + std::string(ledger::Corrections::word_of(one.by.as)),
+         "measured: " + recorded_text(one.recorded) + "; " + one.by.text + ", " + local_text(one.by.said, zone)});
+  }
+  if (report.corrected)
+    part.figures.push_back({"with them", percent(*report.corrected), "the availability that was observed"});
+  return part;
+}
+
 Document document_of(const ledger::Report& report, const ReportFacts& facts) {
   Document document;
   document.title = facts.service + ", " + facts.period;
@@ -146,6 +195,7 @@ Document document_of(const ledger::Report& report, const ReportFacts& facts) {
   Part incidents{.title = "Incidents", .figures = {}};
   figures.push_back(time_figure(report));
   figures.push_back(request_figure(report));
+  add_views(figures, report, facts.zone);
   add_downtime(figures, report, facts);
   add_gaps(figures, report, facts.zone);
   add_repairs(figures, report);
@@ -162,9 +212,7 @@ Document document_of(const ledger::Report& report, const ReportFacts& facts) {
     } else {
       ++causes[name_of(incident.cause)];
     }
-    incidents.figures.push_back(
-        {local_text(incident.first_bad, facts.zone), what_text(incident),
-         std::string(name_of(incident.cause)) + ": " + incident.evidence + "; " + users_text(incident)});
+    incidents.figures.push_back({local_text(incident.first_bad, facts.zone), what_text(incident), why_text(incident)});
   }
   std::string by_cause;
   for (const auto& [cause, count] : causes)
@@ -174,6 +222,7 @@ Document document_of(const ledger::Report& report, const ReportFacts& facts) {
                      (by_cause.empty() ? "" : "by cause: " + by_cause + "; ") + with_commas(unnoticed) +
                          " more that no user noticed"});
   document.parts.push_back({.title = "", .figures = std::move(figures)});
+  document.parts.push_back(corrections_part(report, facts.zone));
   if (facts.sla) document.parts.push_back(settlement_part(Promise(*facts.sla), report, facts.is_month));
   if (facts.costs) {
     document.parts.push_back(cost_part(*facts.costs, report));
@@ -202,23 +251,52 @@ json::value fraction(const std::optional<Availability>& a) {
   return a ? json::value(a->fraction()) : json::value(nullptr);
 }
 
+json::object object_of(const ledger::Incident::Remark& remark) {
+  return {{"row", remark.seq}, {"at", format_rfc3339(remark.at)}, {"text", remark.text}};
+}
+
+json::array corrections_json(const ledger::Report& report) {
+  json::array all;
+  for (const ledger::Corrected& one : report.corrections)
+    all.push_back(json::object{{"row", one.by.seq},
+                               {"from", format_rfc3339(WallTime(std::chrono::seconds(one.by.from)))},
+                               {"to", format_rfc3339(WallTime(std::chrono::seconds(one.by.to)))},
+                               {"as", ledger::Corrections::word_of(one.by.as)},
+                               {"text", one.by.text},
+                               {"said", format_rfc3339(one.by.said)},
+                               {"measured_s",
+                                {{"up", seconds(one.recorded.up)},
+                                 {"degraded", seconds(one.recorded.degraded)},
+                                 {"down", seconds(one.recorded.down)},
+                                 {"unknown", seconds(one.recorded.unknown)}}}});
+  return all;
+}
+
 json::object object_of(const ledger::Incident& incident) {
+  json::array notes, parts;
+  for (const auto& note : incident.notes) notes.push_back(object_of(note));
+  for (const std::uint64_t part : incident.parts) parts.emplace_back(part);
   json::array replicas, rows;
   for (const std::string& name : incident.replicas) replicas.emplace_back(name);
   for (const std::uint64_t row : incident.rows) rows.emplace_back(row);
-  return {{"id", incident.id},
-          {"target", incident.of_service() ? json::value(nullptr) : json::value(incident.target)},
-          {"severity", name_of(incident.severity)},
-          {"cause", name_of(incident.cause)},
-          {"evidence", incident.evidence},
-          {"last_good", format_rfc3339(incident.last_good)},
-          {"first_bad", format_rfc3339(incident.first_bad)},
-          {"detected", format_rfc3339(incident.detected)},
-          {"ended", incident.ended ? json::value(format_rfc3339(*incident.ended)) : json::value(nullptr)},
-          {"failed_requests", incident.failed_requests},
-          {"failed_requests_at_least", incident.counted_in_part},
-          {"replicas", std::move(replicas)},
-          {"rows", std::move(rows)}};
+  return {
+      {"id", incident.id},
+      {"target", incident.of_service() ? json::value(nullptr) : json::value(incident.target)},
+      {"severity", name_of(incident.severity)},
+      {"cause", name_of(incident.cause)},
+      {"evidence", incident.evidence},
+      {"last_good", format_rfc3339(incident.last_good)},
+      {"first_bad", format_rfc3339(incident.first_bad)},
+      {"detected", format_rfc3339(incident.detected)},
+      {"ended", incident.ended ? json::value(format_rfc3339(*incident.ended)) : json::value(nullptr)},
+      {"failed_requests", incident.failed_requests},
+      {"failed_requests_at_least", incident.counted_in_part},
+      {"acknowledged", incident.acknowledged ? json::value(object_of(*incident.acknowledged)) : json::value(nullptr)},
+      {"notes", std::move(notes)},
+      {"part_of", incident.part_of ? json::value(*incident.part_of) : json::value(nullptr)},
+      {"parts", std::move(parts)},
+      {"replicas", std::move(replicas)},
+      {"rows", std::move(rows)}};
 }
 
 std::string json_text(const ledger::Report& report, const ReportFacts& facts) {
@@ -239,6 +317,19 @@ std::string json_text(const ledger::Report& report, const ReportFacts& facts) {
     repairs["mtbf_s"] = seconds(figures->mtbf);
     repairs["mttf_interval_s"] =
         json::array{seconds(interval.low), interval.high ? json::value(seconds(*interval.high)) : json::value(nullptr)};
+  }
+  if (const auto& detect = report.time_to_detect)
+    repairs["mttd_s"] = json::array{seconds(detect->least), seconds(detect->most)};
+  json::array windows;
+  for (const ledger::Worst& worst : report.worst) {
+    json::object window{{"width_s", seconds(worst.width)}, {"availability", nullptr}};
+    if (worst.window) {
+      window["availability"] = worst.window->availability.fraction();
+      window["from"] = format_rfc3339(worst.window->at.begin);
+      window["to"] = format_rfc3339(worst.window->at.end);
+      window["resolution_s"] = seconds(worst.resolution);
+    }
+    windows.push_back(std::move(window));
   }
   json::value objective = nullptr;
   if (facts.objective) {
@@ -267,10 +358,15 @@ std::string json_text(const ledger::Report& report, const ReportFacts& facts) {
       {"availability_high",
        report.contractual ? json::value(report.contractual->high.fraction()) : json::value(nullptr)},
       {"availability_raw", fraction(report.raw ? report.raw->observed : std::nullopt)},
+      {"availability_corrected", fraction(report.corrected)},
+      {"corrections", corrections_json(report)},
       {"coverage", report.contractual ? report.contractual->coverage : 0.0},
       {"nines",
        observed && observed->unavailability() > 0 ? json::value(availability::nines(*observed)) : json::value(nullptr)},
       {"availability_by_requests", fraction(of_requests(report))},
+      {"user_uptime", nullptr},  // the record does not tell users apart
+      {"windowed_user_uptime", nullptr},
+      {"worst_windows", std::move(windows)},
       {"record",
        {{"begins", report.record_begins ? json::value(format_rfc3339(*report.record_begins)) : json::value(nullptr)},
         {"before_s", seconds(report.before_record())},
@@ -300,9 +396,11 @@ std::string json_text(const ledger::Report& report, const ReportFacts& facts) {
 
 std::string json_of(const ledger::Incident& incident) { return json::serialize(object_of(incident)); }
 
-std::string describe(const ledger::Incident& incident) {
-  return what_text(incident) + ", " + std::string(name_of(incident.cause)) + ": " + incident.evidence + "; " +
-         users_text(incident);
+std::string describe(const ledger::Incident& incident) { return what_text(incident) + ", " + why_text(incident); }
+
+std::string describe(const ledger::Corrected& corrected) {
+  return "corrected, row " + std::to_string(corrected.by.seq) + ": " + format_duration(corrected.corrected.total()) +
+         " as " + std::string(ledger::Corrections::word_of(corrected.by.as)) + ": " + corrected.by.text;
 }
 
 std::optional<ReportFormat> parse_report_format(std::string_view text) {

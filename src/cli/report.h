@@ -27,6 +27,8 @@ struct ReportFacts {
 // One incident, as JSON without a newline, and in a line.
 std::string json_of(const ledger::Incident& incident);
 std::string describe(const ledger::Incident& incident);
+// "corrected, row 12: 2 min as up: why; who"
+std::string describe(const ledger::Corrected& corrected);
 
 // Ends with a newline.
 std::string render(const ledger::Report& report, const ReportFacts& facts, ReportFormat format);

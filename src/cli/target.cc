@@ -95,12 +95,14 @@ bool anchor_is_dead(const app::Paths& paths) {
   return status && !status->anchor_pid && !status->version.empty();
 }
 
+std::string user_name() {
+  const struct passwd* const user = ::getpwuid(::getuid());
+  return user != nullptr ? user->pw_name : std::to_string(::getuid());
+}
+
 namespace {
 
-std::string by(const std::string& command) {
-  const struct passwd* const user = ::getpwuid(::getuid());
-  return command + " (" + (user != nullptr ? user->pw_name : std::to_string(::getuid())) + ")";
-}
+std::string by(const std::string& command) { return command + " (" + user_name() + ")"; }
 
 }  // namespace
 

@@ -32,6 +32,9 @@ Reply explain(const Error& error, const app::Paths& paths, std::optional<std::in
 // Runs, and its anchor does not: nobody would restart its supervisor.
 bool anchor_is_dead(const app::Paths& paths);
 
+// Who runs this command.
+std::string user_name();
+
 // The body of a wish: {"by": "nines stop (alice)"}.
 std::string asked_by(const std::string& command);
 // The same of a weight; nullopt: the configured one.

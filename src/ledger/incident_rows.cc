@@ -59,14 +59,18 @@ Result<Seqs> seqs_of_all(const Database& db) {
   return *row ? Seqs{ends->number(0), ends->number(1)} : Seqs{};
 }
 
+std::string list_of(std::span<const std::string_view> kinds) {
+  std::string list;
+  for (const std::string_view kind : kinds) list += (list.empty() ? "'" : ", '") + std::string(kind) + "'";
+  return list;
+}
+
+constexpr const char* kHappened = "SELECT seq, table_id, wall_ns, kind, target, a, b, text FROM events WHERE ";
+
+// The plus keeps SQLite from the index on kinds, by which rows would come out of order and be sorted.
 std::string sql_of_incidents() {
-  std::string kinds;
-  for (const std::string_view kind : Incidents::kinds())
-    kinds += (kinds.empty() ? "'" : ", '") + std::string(kind) + "'";
-  // The plus keeps SQLite from the index on kinds, by which rows would come out of order and be sorted.
-  return "SELECT seq, table_id, wall_ns, kind, target, a, b, text FROM events WHERE seq >= ?1 AND seq < ?2 AND "
-         "wall_ns >= ?3 AND wall_ns < ?4 AND +kind IN (" +
-         kinds + ") ORDER BY seq";
+  return kHappened + ("seq >= ?1 AND seq < ?2 AND wall_ns >= ?3 AND wall_ns < ?4 AND +kind IN (" +
+                      list_of(Incidents::kinds()) + ") ORDER BY seq");
 }
 
 // What happened, without what only the chain needs.
@@ -141,6 +145,14 @@ Result<std::vector<Incident>> incidents_in(const Database& db, const availabilit
       if (!*row) break;
       incidents.add(happened(*statement));
     }
+  }
+  auto remarks = db.prepare(kHappened + ("kind IN (" + list_of(Incidents::remark_kinds()) + ") ORDER BY seq"));
+  if (!remarks) return failure(std::move(remarks.error()));
+  while (true) {
+    auto row = remarks->step();
+    if (!row) return failure(std::move(row.error()));
+    if (!*row) break;
+    incidents.add(happened(*remarks));
   }
   auto all = incidents.all();
   for (Incident& incident : all)

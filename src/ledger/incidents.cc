@@ -39,6 +39,9 @@ constexpr Known kOfReplicas[] = {{"hung", Cause::kHang},
                                  {"ejected", Cause::kUpstream},
                                  {"out_of_memory", Cause::kMemory}};
 
+constexpr std::string_view kAcknowledged = "incident_acknowledged", kNoted = "incident_noted",
+                           kMerged = "incidents_merged";
+
 }  // namespace
 
 std::string_view name_of(Cause cause) {
@@ -92,12 +95,19 @@ std::span<const std::string_view> Incidents::kinds() {
   return kKinds;
 }
 
+std::span<const std::string_view> Incidents::remark_kinds() {
+  static constexpr std::string_view kKinds[] = {kAcknowledged, kNoted, kMerged};
+  return kKinds;
+}
+
 std::vector<Incident> Incidents::all() const { return incidents_; }
 
 void Incidents::add(const Row& row) {
   const Event& event = row.event;
   const std::string_view kind = event.kind;
   mind_table(event);
+  if (kind == kAcknowledged || kind == kNoted) return remark(row);
+  if (kind == kMerged) return merge(row);
   if (kind == "service_down") return begin_of_service(row, Incident::Severity::kDown);
   if (kind == "service_degraded") return begin_of_service(row, Incident::Severity::kDegraded);
   if (kind == "service_up") return end_of_service(row);
@@ -147,6 +157,32 @@ void Incidents::mind_table(const Event& event) {
   const bool is_new = event.kind == "service_started" || (table_ != 0 && table_ != event.table_id);
   if (is_new && service_) incidents_[*service_].counted_in_part = true;
   table_ = event.table_id;
+}
+
+Incident* Incidents::find(std::int64_t id) {
+  const auto found = std::ranges::find(incidents_, static_cast<std::uint64_t>(id), &Incident::id);
+  return found == incidents_.end() ? nullptr : &*found;
+}
+
+void Incidents::remark(const Row& row) {
+  Incident* const incident = find(row.event.a);
+  if (incident == nullptr) return;
+  const Incident::Remark said{row.seq, row.event.when.wall, row.event.text};
+  if (row.event.kind == kNoted) {
+    incident->notes.push_back(said);
+  } else if (!incident->acknowledged) {
+    incident->acknowledged = said;
+  }
+}
+
+// Both stay what they were measured to be; one level deep, so that nothing is part of itself.
+void Incidents::merge(const Row& row) {
+  Incident *const whole = find(row.event.a), *const part = find(row.event.b);
+  if (whole == nullptr || part == nullptr || whole == part) return;
+  if (whole->part_of || part->part_of || !part->parts.empty()) return;
+  part->part_of = whole->id;
+  part->notes.push_back({row.seq, row.event.when.wall, row.event.text});
+  whole->parts.push_back(part->id);
 }
 
 void Incidents::begin_of_service(const Row& row, Incident::Severity severity) {

@@ -60,6 +60,17 @@ struct Incident {
   bool counted_in_part = false;       // ... at least: what an earlier shared table had counted of it is not in there
   std::vector<std::string> replicas;  // concerned, each once
   std::vector<std::uint64_t> rows;    // evidence, at most kRowsOfOne; ascending seq
+  // What people said of it, with who did at its end.
+  struct Remark {
+    std::uint64_t seq = 0;
+    WallTime at{};
+    std::string text;
+    bool operator==(const Remark&) const = default;
+  };
+  std::optional<Remark> acknowledged;    // the first
+  std::vector<Remark> notes;             // also why it was merged
+  std::optional<std::uint64_t> part_of;  // the incident it was merged into: they were one
+  std::vector<std::uint64_t> parts;      // that were merged into it
 
   bool of_service() const { return target.empty(); }
   bool operator==(const Incident&) const = default;
@@ -73,6 +84,9 @@ class Incidents {
 
   // The kinds of rows that say something; others may be left out.
   static std::span<const std::string_view> kinds();
+  // ... of what people say, later, perhaps much later: these may come after all others. Of an incident that is not
+  // there they say nothing.
+  static std::span<const std::string_view> remark_kinds();
 
   // Rows in ascending seq, each once.
   void add(const Row& row);
@@ -88,6 +102,9 @@ class Incidents {
     std::string words;
     std::string replica;  // concerned; empty: none
   };
+  void remark(const Row& row);
+  void merge(const Row& row);
+  Incident* find(std::int64_t id);
   void mind_table(const Event& event);
   void step_clock(Duration step);
   void begin_of_service(const Row& row, Incident::Severity severity);

@@ -151,5 +151,33 @@ TEST_CASE("incidents: evidence is bounded") {
   CHECK(incidents.all()[0].rows.size() == Incidents::kRowsOfOne);
 }
 
+TEST_CASE("incidents: what people say of them comes later, and changes nothing that was measured") {
+  Incidents incidents;
+  const auto rows = rows_of(
+      "1 service_down - 0 1\n20 service_up - 9 40\n50 service_down - 49 50\n80 service_up - 60 7\n"
+      "90 incident_acknowledged - 1 0 alice\n91 incident_acknowledged - 1 0 bob\n"
+      "92 incident_noted - 1 0 the switch; alice\n93 incidents_merged - 1 3 same switch; alice\n"
+      "94 incidents_merged - 3 1 the other way round; bob\n95 incidents_merged - 1 1 itself; bob\n"
+      "96 incident_noted - 77 0 no such; bob\n97 incidents_merged - 1 77 no such; bob\n");
+  std::vector<Incident> before;
+  for (const Row& row : rows) {
+    if (row.event.kind.starts_with("incident") && before.empty()) before = incidents.all();
+    incidents.add(row);
+  }
+  auto all = incidents.all();
+  REQUIRE(all.size() == 2);
+  CHECK(all[0].acknowledged->text == "alice");
+  CHECK(at(all[0].acknowledged->at) == 90);
+  REQUIRE(all[0].notes.size() == 1);
+  CHECK(all[0].notes[0].text == "the switch; alice");
+  CHECK(all[0].parts == std::vector<std::uint64_t>{3});
+  CHECK_FALSE(all[0].part_of);
+  CHECK(all[1].part_of == 1);
+  REQUIRE(all[1].notes.size() == 1);
+  for (Incident& incident : all)
+    incident.acknowledged.reset(), incident.notes.clear(), incident.part_of.reset(), incident.parts.clear();
+  CHECK(all == before);
+}
+
 }  // namespace
 }  // namespace nines::ledger

@@ -3,11 +3,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <functional>
 #include <utility>
 
 #include "base/check.h"
 #include "ledger/chain.h"
+#include "ledger/course.h"
 #include "ledger/incident_rows.h"
 #include "ledger/schema.h"
 #include "ledger/slices.h"
@@ -38,6 +41,22 @@ std::string sql_of(const Query& query) {
   sql += query.kind ? " AND kind = ?3" : " AND ?3 IS NOT NULL";
   sql += query.newest ? " ORDER BY seq DESC LIMIT ?4" : " ORDER BY seq LIMIT ?4";
   return sql;
+}
+
+// All rows of these kinds, in their order.
+Result<> for_each_of(const Database& db, std::span<const std::string_view> kinds,
+                     const std::function<void(const Row&)>& take) {
+  std::string list;
+  for (const std::string_view kind : kinds) list += (list.empty() ? "'" : ", '") + std::string(kind) + "'";
+  auto statement =
+      db.prepare(std::string("SELECT ") + kRowColumns + " FROM events WHERE kind IN (" + list + ") ORDER BY seq");
+  if (!statement) return failure(std::move(statement.error()));
+  while (true) {
+    auto row = statement->step();
+    if (!row) return failure(std::move(row.error()));
+    if (!*row) return {};
+    take(row_of(*statement));
+  }
 }
 
 }  // namespace
@@ -139,6 +158,10 @@ Result<Total> Reader::total(std::int64_t from, std::int64_t to) const {
   return open_->at_once([&](const Database& db) { return total_of(db, from, to); });
 }
 
+Result<Course> Reader::course(std::int64_t from, std::int64_t to) const {
+  return open_->at_once([&](const Database& db) { return course_of(db, from, to); });
+}
+
 Result<std::optional<Sampled>> Reader::latest_sampled() const {
   return open_->at_once([](const Database& db) { return ledger::latest_sampled(db); });
 }
@@ -149,17 +172,18 @@ Result<std::optional<std::int64_t>> Reader::measured_since() const {
 
 Result<Maintenance> Reader::maintenance() const {
   return open_->at_once([](const Database& db) -> Result<Maintenance> {
-    auto statement =
-        db.prepare(std::string("SELECT ") + kRowColumns + " FROM events WHERE kind IN ('" +
-                   std::string(Maintenance::kPlanned) + "', '" + std::string(Maintenance::kEnded) + "') ORDER BY seq");
-    if (!statement) return failure(std::move(statement.error()));
     Maintenance maintenance;
-    while (true) {
-      auto row = statement->step();
-      if (!row) return failure(std::move(row.error()));
-      if (!*row) return maintenance;
-      maintenance.add(row_of(*statement).event);
-    }
+    const std::array kinds = {Maintenance::kPlanned, Maintenance::kEnded};
+    auto read = for_each_of(db, kinds, [&](const Row& row) { maintenance.add(row.event); });
+    return read ? Result<Maintenance>(std::move(maintenance)) : failure(std::move(read.error()));
+  });
+}
+
+Result<Corrections> Reader::corrections() const {
+  return open_->at_once([](const Database& db) -> Result<Corrections> {
+    Corrections corrections;
+    auto read = for_each_of(db, std::array{Corrections::kKind}, [&](const Row& row) { corrections.add(row); });
+    return read ? Result<Corrections>(std::move(corrections)) : failure(std::move(read.error()));
   });
 }
 

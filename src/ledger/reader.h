@@ -12,6 +12,7 @@
 
 #include "availability/intervals.h"
 #include "base/error.h"
+#include "ledger/corrections.h"
 #include "ledger/event.h"
 #include "ledger/incidents.h"
 #include "ledger/ledger.h"
@@ -29,6 +30,8 @@ struct Query {
   std::size_t limit = 100;  // at most kRowsMax
   bool newest = false;      // the last `limit` of them rather than the first; ascending all the same
 };
+
+struct Course;
 
 struct KindCount {
   std::string kind;
@@ -64,6 +67,8 @@ class Reader {
   Result<std::vector<Slice>> slices(Grain grain, std::int64_t from, std::int64_t to) const;
   // Of all in [from, to), from the coarsest slices that fit: of a year in a millisecond.
   Result<Total> total(std::int64_t from, std::int64_t to) const;
+  // How it went in [from, to), Unix seconds: ledger/course.h.
+  Result<Course> course(std::int64_t from, std::int64_t to) const;
   // As Ledger::latest_sampled.
   Result<std::optional<Sampled>> latest_sampled() const;
   // When the first slice begins; nullopt: there is none.
@@ -72,6 +77,8 @@ class Reader {
   Result<std::vector<Incident>> incidents(const availability::Interval& window) const;
   // All that was declared and is still in the record.
   Result<Maintenance> maintenance() const;
+  // All that was corrected and is still in the record.
+  Result<Corrections> corrections() const;
   // nullopt: every coarse slice is the sum of the finer ones, where these are there.
   Result<std::optional<SliceBreak>> check_slices() const;
 

@@ -14,28 +14,44 @@ std::int64_t ceil_seconds(WallTime t) { return std::chrono::ceil<std::chrono::se
 WallTime at(std::int64_t second) { return WallTime(std::chrono::seconds(second)); }
 Duration seconds(std::uint64_t n) { return std::chrono::seconds(static_cast<std::int64_t>(n)); }
 
+availability::Account account_of(const Total& total) {
+  const Slice& sum = total.sum;
+  availability::Account account{
+      .outside = {.up = seconds(sum.up), .degraded = seconds(sum.degraded), .down = seconds(sum.down)},
+      .maintenance = {.up = seconds(sum.maintenance_up),
+                      .degraded = seconds(sum.maintenance_degraded),
+                      .down = seconds(sum.maintenance_down)}};
+  account.outside.unknown = std::max<Duration>(std::chrono::seconds(total.to - total.from) - account.total(), 0s);
+  return account;
+}
+
+std::optional<availability::Bracket> mean_time_to_detect(const std::vector<Incident>& incidents) {
+  std::vector<availability::Incident> noticed;
+  for (const Incident& incident : incidents) {
+    if (!incident.of_service()) continue;
+    noticed.push_back({.last_good = incident.last_good, .first_bad = incident.first_bad});
+    noticed.back().at(availability::Phase::kNoticed) = incident.detected;
+  }
+  return availability::mean_time_to(availability::Phase::kNoticed, noticed);
+}
+
 }  // namespace
 
 Report report_of(Findings found) {
   const Slice& sum = found.total.sum;
   const Interval& window = found.window;
-  Report report{
-      .asked = found.asked,
-      .window = window,
-      .covered = {at(found.total.from), at(found.total.to)},
-      .sum = sum,
-      .requests = {.good = sum.good, .bad = sum.bad, .excluded = sum.excluded, .aborted = sum.aborted},
-      .account = {.outside = {.up = seconds(sum.up), .degraded = seconds(sum.degraded), .down = seconds(sum.down)},
-                  .maintenance = {.up = seconds(sum.maintenance_up),
-                                  .degraded = seconds(sum.maintenance_degraded),
-                                  .down = seconds(sum.maintenance_down)}},
-      .contractual = {},
-      .raw = {},
-      .operation = {},
-      .incidents = std::move(found.incidents),
-      .record_begins = found.since > window.begin ? std::optional(found.since) : std::nullopt,
-      .set_aside = std::move(found.set_aside)};
-  report.account.outside.unknown = std::max<Duration>(report.covered.length() - report.account.total(), 0s);
+  Report report{.asked = found.asked,
+                .window = window,
+                .covered = {at(found.total.from), at(found.total.to)},
+                .sum = sum,
+                .requests = {.good = sum.good, .bad = sum.bad, .excluded = sum.excluded, .aborted = sum.aborted},
+                .account = account_of(found.total),
+                .contractual = {},
+                .raw = {},
+                .operation = {},
+                .incidents = std::move(found.incidents),
+                .record_begins = found.since > window.begin ? std::optional(found.since) : std::nullopt,
+                .set_aside = std::move(found.set_aside)};
   report.contractual = availability::availability_of(availability::contractual(report.account));
   report.raw = availability::availability_of(availability::raw(report.account));
   report.operation = {.up = report.account.outside.up + report.account.outside.degraded,
@@ -45,6 +61,18 @@ Report report_of(Findings found) {
   });
   report.operation.failures = static_cast<std::uint64_t>(std::ranges::count_if(
       report.incidents, [&](const Incident& i) { return i.of_service() && i.severity == Incident::Severity::kDown; }));
+  report.corrections = std::move(found.corrections);
+  if (!report.corrections.empty()) {
+    const auto account = corrected_account(report.account, report.corrections);
+    if (const auto time = availability::availability_of(availability::contractual(account)))
+      report.corrected = time->observed;
+  }
+  report.time_to_detect = mean_time_to_detect(report.incidents);
+  for (const Duration width : kWindows) {
+    Worst worst{.width = width, .window = availability::worst_window(found.course.timeline, width)};
+    if (worst.window) worst.resolution = resolution_of(found.course, worst.window->at);
+    report.worst.push_back(worst);
+  }
   std::erase_if(report.set_aside, [&](const Row& row) { return row.event.when.wall < window.begin; });
   for (const Row& row : found.lost)
     if (window.contains(row.event.when.wall))
@@ -53,6 +81,18 @@ Report report_of(Findings found) {
 }
 
 namespace {
+
+Result<std::vector<Corrected>> corrections_in(const Reader& reader, const Total& total) {
+  const auto all = reader.corrections();
+  if (!all) return failure(all.error());
+  std::vector<Corrected> corrected;
+  for (const Correction& correction : all->in(total.from, total.to)) {
+    const auto there = reader.total(correction.from, correction.to);
+    if (!there) return failure(there.error());
+    corrected.push_back(apply(correction, account_of(*there)));
+  }
+  return corrected;
+}
 
 // In one state of the file.
 Result<Report> read_report(const Reader& reader, const Interval& period, WallTime now) {
@@ -75,6 +115,12 @@ Result<Report> read_report(const Reader& reader, const Interval& period, WallTim
   auto total = reader.total(floor_seconds(found.window.begin), ceil_seconds(found.window.end));
   if (!total) return failure(std::move(total.error()));
   found.total = std::move(*total);
+  auto corrections = corrections_in(reader, found.total);
+  if (!corrections) return failure(std::move(corrections.error()));
+  found.corrections = std::move(*corrections);
+  auto course = reader.course(found.total.from, found.total.to);
+  if (!course) return failure(std::move(course.error()));
+  found.course = std::move(*course);
   auto incidents = reader.incidents(found.window);
   if (!incidents) return failure(std::move(incidents.error()));
   found.incidents = std::move(*incidents);

@@ -2,6 +2,7 @@
 // reading.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <vector>
 
@@ -10,10 +11,19 @@
 #include "availability/partition.h"
 #include "availability/repair.h"
 #include "availability/requests.h"
+#include "ledger/course.h"
 #include "ledger/incidents.h"
 #include "ledger/reader.h"
 
 namespace nines::ledger {
+
+// The worst of all windows so wide, by time, without declared maintenance.
+struct Worst {
+  Duration width{0};
+  std::optional<availability::WorstWindow> window;  // nullopt: none so wide fits, or nothing is known
+  Duration resolution{0};                           // of the slices it was seen in: it may have been worse within one
+};
+inline constexpr std::array<Duration, 3> kWindows = {1h, 24h, 7 * 24h};
 
 struct Report {
   availability::Interval asked;    // the period that was asked for
@@ -27,7 +37,12 @@ struct Report {
   std::vector<Incident> incidents;                                 // that touch it, in order of their begin
   std::optional<WallTime> record_begins;  // within the window: what was before it is unknown, and in the account so
   std::vector<Row> set_aside;             // ledgers that were found damaged since the period began; the record is newer
-  std::uint64_t events_lost = 0;          // in the period: what they said, incidents perhaps, is not in the record
+  std::vector<Corrected> corrections;     // ascending; every other figure is as measured
+  std::optional<availability::Availability>
+      corrected;             // what is observed, contractual, with them; nullopt: there are none
+  std::vector<Worst> worst;  // one of each of kWindows
+  std::optional<availability::Bracket> time_to_detect;  // mean of the service's outages: MTTD
+  std::uint64_t events_lost = 0;  // in the period: what they said, incidents perhaps, is not in the record
 
   Duration before_record() const { return record_begins ? *record_begins - window.begin : Duration{0}; }
 };
@@ -42,6 +57,8 @@ struct Findings {
   Total total;
   std::vector<Incident> incidents;
   std::vector<Row> set_aside, lost;  // rows of these kinds, of any time
+  Course course;
+  std::vector<Corrected> corrections;
 };
 Report report_of(Findings findings);
 
