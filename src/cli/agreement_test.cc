@@ -120,6 +120,17 @@ TEST_CASE("agreement: in a report, of a month only") {
   CHECK_FALSE(render(report, facts, ReportFormat::kText).contains("$"));
 }
 
+TEST_CASE("document: what others wrote stays in its line, and commands no terminal") {
+  const Document document{.title = "t",
+                          .subtitle = "s",
+                          .parts = {{.title = "", .figures = {{"a", "b", "two\nlines \x1b[31m| <b>"}}}},
+                          .verdict = ""};
+  CHECK(render(document, ReportFormat::kText).ends_with("two lines  [31m| <b>\n"));
+  CHECK(render(document, ReportFormat::kMarkdown).ends_with("| two lines  [31m\\| <b> |\n"));
+  CHECK(render(document, ReportFormat::kCsv).ends_with("a,b,two lines  [31m| <b>\r\n"));
+  CHECK(render(document, ReportFormat::kHtml).contains("two lines  [31m| &lt;b&gt;"));
+}
+
 TEST_CASE("document: money") {
   for (const auto& [amount, text] : {std::pair{0.0, "$0"},
                                      {0.0042, "$0.0042"},

@@ -26,6 +26,60 @@ T command(const std::string& line) {
   return std::get<T>(good(line).command);
 }
 
+TEST_CASE("arguments: what is said of an incident") {
+  using Action = IncidentOptions::Action;
+  CHECK(command<IncidentOptions>("incident").action == Action::kList);
+  CHECK(command<IncidentOptions>("incident show 42").id == 42);
+  CHECK(command<IncidentOptions>("incident ack 42").action == Action::kAcknowledge);
+  CHECK(command<IncidentOptions>("incident note 42 switch").text == "switch");
+  const auto merge = command<IncidentOptions>("incident merge 42 45 --reason same");
+  CHECK(merge.action == Action::kMerge);
+  CHECK(merge.other == 45);
+  CHECK(merge.text == "same");
+  const auto correct = command<IncidentOptions>("incident correct 42 --as up --reason probe");
+  CHECK(correct.as == availability::State::kUp);
+  CHECK(correct.id == 42);
+  const auto by_time = command<IncidentOptions>("incident correct --from 2h --to 1h --as unknown --reason probe");
+  CHECK_FALSE(by_time.id);
+  CHECK(by_time.period.from.has_value());
+  CHECK(command<IncidentOptions>("incident list --timezone Asia/Tokyo").period.timezone == "Asia/Tokyo");
+  CHECK(command<SlaOptions>("sla --check --json").check);
+  CHECK(command<SlaOptions>("sla --format json").json);
+  struct Row {
+    const char* line;
+    const char* said;
+  };
+  const Row rows[] = {
+      {"incident close 42", "`nines incident` does not take `close`; it is list, show, ack, note, merge or correct"},
+      {"incident ack", "name the incident: nines incident ack ID"},
+      {"incident ack x", "name the incident: nines incident ack ID"},
+      {"incident ack 42 45", "`nines incident ack` does not take `45`"},
+      {"incident note 42", "say it: nines incident note ID"},
+      {"incident note 42 two words", "`nines incident note` does not take `words`; put the note into quotes"},
+      {"incident merge 42 --reason x", "name both: nines incident merge ID OTHER"},
+      {"incident merge 42 45", "say why: --reason TEXT"},
+      {"incident correct 42 --as up", "say why: --reason TEXT"},
+      {"incident correct 42 --reason x", "say what it really was: --as up"},
+      {"incident correct 42 --as maintenance --reason x", "say what it really was: --as up"},
+      {"incident correct 42 --from 1h --as up --reason x", "name the incident, or --from and --to"},
+      {"incident show 42 --as up", "--as is for correct"},
+      {"incident ack 42 --reason x", "--reason is for merge and correct"},
+      {"sla --format pdf", "--format: `pdf` is none of text, json, csv, html, md"},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.line);
+    const auto parsed = parse_arguments(words(row.line));
+    REQUIRE_FALSE(parsed);
+    CAPTURE(parsed.error().text);
+    CHECK(parsed.error().exit_status == kWrong);
+    CHECK(parsed.error().text.contains(row.said));
+  }
+  const std::vector<std::string> longest = {"incident", "note", "42", std::string(70, 'x')};
+  CHECK(parse_arguments(longest).has_value());
+  const std::vector<std::string> longer = {"incident", "note", "42", std::string(71, 'x')};
+  CHECK_FALSE(parse_arguments(longer).has_value());
+}
+
 TEST_CASE("arguments: what is understood") {
   CHECK(command<CheckOptions>("check --json").json);
   CHECK(!command<UpOptions>("up").detach);

@@ -111,7 +111,17 @@ std::string csv_of(const Document& document) {
 
 }  // namespace
 
-std::string render(const Document& document, ReportFormat format) {
+std::string one_line(std::string text) {
+  const auto commands = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
+  std::ranges::replace_if(text, commands, ' ');
+  return text;
+}
+
+std::string render(const Document& given, ReportFormat format) {
+  Document document = given;
+  for (Part& part : document.parts)
+    for (Figure& figure : part.figures)
+      for (std::string* const text : {&figure.label, &figure.value, &figure.note}) *text = one_line(std::move(*text));
   switch (format) {
     case ReportFormat::kText: return text_of(document);
     case ReportFormat::kCsv: return csv_of(document);

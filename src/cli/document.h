@@ -27,6 +27,10 @@ struct Document {
 // Ends with a newline. REQUIRES another format than JSON, which has values and not words.
 std::string render(const Document& document, ReportFormat format);
 
+// Without line breaks and other control characters: what programs and people wrote into the record, in a line of its
+// own.
+std::string one_line(std::string text);
+
 // "$1,234.50", "$0.0042"
 std::string dollars_text(double amount);
 

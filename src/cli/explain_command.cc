@@ -1,8 +1,11 @@
 // nines explain: where the missing seconds went, and what the record has to say about them.
+#include <algorithm>
 #include <boost/json.hpp>
 #include <cstdio>
+#include <iterator>
 
 #include "cli/commands.h"
+#include "cli/document.h"
 #include "cli/record.h"
 #include "cli/report.h"
 #include "cli/terminal.h"
@@ -38,8 +41,11 @@ Result<Evidence> evidence_of(const Record& record) {
   if (!pieces) return failure(std::move(pieces.error()));
   auto maintenance = reader.maintenance();
   if (!maintenance) return failure(std::move(maintenance.error()));
-  Evidence evidence{
-      std::move(*report), ledger::missing_in(*pieces, from, to), std::move(*maintenance), {}, record.zone};
+  // What is before the record is a stretch of its own: it is unknown for another reason than what follows.
+  const std::int64_t begins = report->record_begins ? std::clamp(unix_seconds(*report->record_begins), from, to) : from;
+  auto missing = ledger::missing_in({}, from, begins);
+  std::ranges::move(ledger::missing_in(*pieces, begins, to), std::back_inserter(missing));
+  Evidence evidence{std::move(*report), std::move(missing), std::move(*maintenance), {}, record.zone};
   for (const char* const kind : {"not_measured", "clock_stepped", "host_down"}) {
     auto rows = reader.rows({.kind = kind, .limit = ledger::kRowsMax, .newest = true});
     if (!rows) return failure(std::move(rows.error()));
@@ -128,7 +134,7 @@ int explain(const Evidence& evidence, const std::string& period, bool as_json) {
   for (const ledger::Missing& missing : evidence.missing) {
     std::printf("%s to %s  %s\n", evidence.text_of(at(missing.from)).c_str(), evidence.text_of(at(missing.to)).c_str(),
                 seconds_text(missing).c_str());
-    for (const std::string& reason : reasons_of(missing, evidence)) std::printf("    %s\n", reason.c_str());
+    for (const std::string& reason : reasons_of(missing, evidence)) std::printf("    %s\n", one_line(reason).c_str());
   }
   std::printf("\nin all: down %s, degraded %s, unknown %s, of %s\n", format_duration(time.down).c_str(),
               format_duration(time.degraded).c_str(), format_duration(time.unknown).c_str(),

@@ -35,6 +35,7 @@ usage: nines [-c FILE] [--state DIR] COMMAND [OPTIONS]        nines COMMAND --he
   sla [--check]              the agreement as a document, and whether this set-up can keep it
   explain [--from 24h]       say where every second went that is missing, and how that is known
   incident list|show ID      what happened, with its cause and its evidence
+  incident ack|note|merge|correct ID   say something of it, beside what was measured
   maintenance start|stop|plan|list   declare time that is left out of what was agreed
   check-ledger               say whether the record is whole: its chain of hashes, and the sums of what was measured
   calc --target 99.9%        reckon with availability: targets, repairs, redundancy, cost; asks no service

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "cli/commands.h"
+#include "cli/document.h"
 #include "cli/record.h"
 #include "cli/report.h"
 #include "ledger/slice.h"
@@ -21,25 +22,26 @@ unsigned long long printable(std::uint64_t id) { return id; }
 int show(const Record& record, const Incident& incident, bool as_json) {
   const auto text_of = [&](WallTime t) { return local_text(t, record.zone); };
   if (as_json) return say({kDone, json_of(incident)});
-  std::printf("incident %llu: %s\n", printable(incident.id), describe(incident).c_str());
+  std::printf("incident %llu: %s\n", printable(incident.id), one_line(describe(incident)).c_str());
   std::printf("  began     after %s, at %s at the latest\n", text_of(incident.last_good).c_str(),
               text_of(incident.first_bad).c_str());
   std::printf("  recorded  %s\n", text_of(incident.detected).c_str());
   std::printf("  ended     %s\n", incident.ended ? text_of(*incident.ended).c_str() : "it goes on");
-  std::printf("  cause     %s: %s\n", std::string(name_of(incident.cause)).c_str(), incident.evidence.c_str());
+  std::printf("  cause     %s: %s\n", std::string(name_of(incident.cause)).c_str(),
+              one_line(incident.evidence).c_str());
   if (incident.acknowledged)
     std::printf("  acked     %s: %s\n", text_of(incident.acknowledged->at).c_str(),
-                incident.acknowledged->text.c_str());
+                one_line(incident.acknowledged->text).c_str());
   if (incident.part_of) std::printf("  part of   incident %llu\n", printable(*incident.part_of));
   for (const std::uint64_t part : incident.parts) std::printf("  includes  incident %llu\n", printable(part));
   for (const Incident::Remark& note : incident.notes)
-    std::printf("  note      %s: %s\n", text_of(note.at).c_str(), note.text.c_str());
+    std::printf("  note      %s: %s\n", text_of(note.at).c_str(), one_line(note.text).c_str());
   for (const std::uint64_t seq : incident.rows) {
     const auto rows = record.reader.rows({.after_seq = seq - 1, .limit = 1});
     if (!rows || rows->empty() || rows->front().seq != seq) continue;
     const ledger::Event& event = rows->front().event;
     std::printf("  row %-6llu %s  %s %s%s%s\n", printable(seq), text_of(event.when.wall).c_str(), event.target.c_str(),
-                event.kind.c_str(), event.text.empty() ? "" : ": ", event.text.c_str());
+                event.kind.c_str(), event.text.empty() ? "" : ": ", one_line(event.text).c_str());
   }
   return kDone;
 }
@@ -54,7 +56,7 @@ int list(const Record& record, const std::vector<Incident>& incidents, bool as_j
       continue;
     }
     std::printf("%6llu  %s  %s\n", printable(incident.id), local_text(incident.first_bad, record.zone).c_str(),
-                describe(incident).c_str());
+                one_line(describe(incident)).c_str());
   }
   return as_json ? say({kDone, json::serialize(all)}) : kDone;
 }

@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "cli/commands.h"
+#include "cli/document.h"
 #include "cli/record.h"
 #include "ledger/maintenance.h"
 #include "ledger/reader.h"
@@ -31,7 +32,7 @@ int list(const app::Paths& paths, bool as_json, WallTime now, const availability
     const std::string state = second < window.from ? "to come" : second < window.to ? "goes on" : "over";
     if (!as_json)
       std::printf("%s to %s  %-8s %s\n", local_text(at(window.from), zone).c_str(),
-                  local_text(at(window.to), zone).c_str(), state.c_str(), window.text.c_str());
+                  local_text(at(window.to), zone).c_str(), state.c_str(), one_line(window.text).c_str());
     all.push_back(json::object{
         {"from", format_rfc3339(at(window.from))}, {"to", format_rfc3339(at(window.to))}, {"text", window.text}});
   }

@@ -114,8 +114,8 @@ void add_gaps(std::vector<Figure>& figures, const ledger::Report& report, const 
                        "the record begins at " + local_text(*report.record_begins, zone) +
                            "; what was before is unknown, and counted so"});
   for (const ledger::Row& row : report.set_aside)
-    figures.push_back(
-        {"record lost", local_text(row.event.when.wall, zone), "a damaged ledger was set aside: " + row.event.text});
+    figures.push_back({"record lost", "set aside",
+                       "at " + local_text(row.event.when.wall, zone) + ", since it was damaged: " + row.event.text});
   if (report.events_lost > 0)
     figures.push_back({"events lost", with_commas(report.events_lost),
                        "what they said is unknown: incidents, or their causes, may be missing"});

@@ -21,7 +21,12 @@ struct Piece {
 
 class Walk {
  public:
-  Walk(const Database& db, Course& course) : db_(db), course_(course) {}
+  static Result<Walk> begin(const Database& db, Course& course) {
+    auto slices = db.prepare(
+        "SELECT start, up + degraded, down FROM slices WHERE grain = ?1 AND start >= ?2 AND start < ?3 ORDER BY start");
+    if (!slices) return failure(std::move(slices.error()));
+    return Walk(std::move(*slices), course);
+  }
 
   // Of what lies in [from, to), from slices of this grain and finer ones; false: there is none of this grain.
   Result<bool> descend(std::size_t grain, std::int64_t from, std::int64_t to) {
@@ -50,6 +55,8 @@ class Walk {
   }
 
  private:
+  Walk(Statement slices, Course& course) : slices_(std::move(slices)), course_(course) {}
+
   // Of a whole second there are so many parts: what every length divides.
   static constexpr std::int64_t kParts = 86'400;
 
@@ -58,26 +65,23 @@ class Walk {
     if (!piece.alike()) course_.blurred.push_back({at(piece.start), at(piece.start + piece.length)});
   }
 
-  Result<std::vector<Piece>> read(std::size_t grain, std::int64_t from, std::int64_t to) const {
+  Result<std::vector<Piece>> read(std::size_t grain, std::int64_t from, std::int64_t to) {
     const std::int64_t length = seconds_of(kGrains[grain]);
-    auto statement = db_.prepare(
-        "SELECT start, up + degraded, down FROM slices WHERE grain = ?1 AND start >= ?2 AND start < ?3 ORDER BY start");
-    if (!statement) return failure(std::move(statement.error()));
-    statement->bind(length, start_of(kGrains[grain], from), to);
+    slices_.bind(length, start_of(kGrains[grain], from), to);
     std::vector<Piece> pieces;
     while (true) {
-      auto row = statement->step();
+      auto row = slices_.step();
       if (!row) return failure(std::move(row.error()));
       if (!*row) return pieces;
       const Piece piece{
-          .start = statement->integer(0), .length = length, .up = statement->integer(1), .down = statement->integer(2)};
+          .start = slices_.integer(0), .length = length, .up = slices_.integer(1), .down = slices_.integer(2)};
       if (piece.up < 0 || piece.down < 0 || piece.up > length || piece.down > length - piece.up)
         return failure(Code::kInvalid, "the file is damaged: a slice has more seconds than it is long");
       pieces.push_back(piece);
     }
   }
 
-  const Database& db_;
+  Statement slices_;
   Course& course_;
 };
 
@@ -85,10 +89,11 @@ class Walk {
 
 Result<Course> course_of(const Database& db, std::int64_t from, std::int64_t to) {
   Course course{.timeline = {.window = {at(from), at(to)}, .steps = {}}, .blurred = {}};
-  Walk walk(db, course);
-  const auto found = walk.descend(kGrains.size() - 1, from, to);
+  auto walk = Walk::begin(db, course);
+  if (!walk) return failure(std::move(walk.error()));
+  const auto found = walk->descend(kGrains.size() - 1, from, to);
   if (!found) return failure(found.error());
-  if (!*found) walk.step(from, 0, 0);
+  if (!*found) walk->step(from, 0, 0);
   return course;
 }
 

@@ -52,7 +52,9 @@ Result<std::vector<Seqs>> parts_of(const Database& db, Seqs all) {
 }
 
 Result<Seqs> seqs_of_all(const Database& db) {
-  auto ends = db.prepare("SELECT coalesce(min(seq), 0), coalesce(max(seq), -1) + 1 FROM events");
+  // Two selects: SQLite finds an end at once, and both together by reading everything between.
+  auto ends =
+      db.prepare("SELECT coalesce((SELECT min(seq) FROM events), 0), coalesce((SELECT max(seq) FROM events), -1) + 1");
   if (!ends) return failure(std::move(ends.error()));
   auto row = ends->step();
   if (!row) return failure(std::move(row.error()));
@@ -67,10 +69,12 @@ std::string list_of(std::span<const std::string_view> kinds) {
 
 constexpr const char* kHappened = "SELECT seq, table_id, wall_ns, kind, target, a, b, text FROM events WHERE ";
 
-// The plus keeps SQLite from the index on kinds, by which rows would come out of order and be sorted.
-std::string sql_of_incidents() {
-  return kHappened + ("seq >= ?1 AND seq < ?2 AND wall_ns >= ?3 AND wall_ns < ?4 AND +kind IN (" +
-                      list_of(Incidents::kinds()) + ") ORDER BY seq");
+// Looked at here rather than by SQLite, which takes four times as long to compare a word with twenty. As bytes: it need
+// not be copied for a NUL at its end.
+bool is_told(const Statement& row) {
+  const Blob bytes = row.blob(3);
+  const std::string_view kind(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  return std::ranges::find(Incidents::kinds(), kind) != Incidents::kinds().end();
 }
 
 // What happened, without what only the chain needs.
@@ -134,16 +138,17 @@ Result<std::vector<Incident>> incidents_in(const Database& db, const availabilit
   const availability::Interval concerned{window.begin - kLongestIncident, window.end + Incidents::kBefore};
   const auto parts = seqs_in(db, concerned);
   if (!parts) return failure(parts.error());
-  auto statement = db.prepare(sql_of_incidents());
+  auto statement = db.prepare(kHappened + std::string("seq >= ?1 AND seq < ?2 ORDER BY seq"));
   if (!statement) return failure(std::move(statement.error()));
   Incidents incidents;
   for (const Seqs& part : *parts) {
-    statement->bind(part.first, part.end, std::int64_t{ns(concerned.begin)}, std::int64_t{ns(concerned.end)});
+    statement->bind(part.first, part.end);
     while (true) {
       auto row = statement->step();
       if (!row) return failure(std::move(row.error()));
       if (!*row) break;
-      incidents.add(happened(*statement));
+      if (is_told(*statement) && concerned.contains(WallTime(Duration(statement->integer(2)))))
+        incidents.add(happened(*statement));
     }
   }
   auto remarks = db.prepare(kHappened + ("kind IN (" + list_of(Incidents::remark_kinds()) + ") ORDER BY seq"));

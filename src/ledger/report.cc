@@ -108,10 +108,11 @@ Result<Report> read_report(const Reader& reader, const Interval& period, WallTim
   if (!set_aside) return failure(std::move(set_aside.error()));
   found.set_aside = std::move(*set_aside);
   if (found.window.empty() || found.window.end <= found.since)
-    return failure(Code::kNotFound,
-                   "nothing was measured between " + format_rfc3339(period.begin) + " and " +
-                       format_rfc3339(period.end) + "; the record begins at " + format_rfc3339(found.since) +
-                       (found.set_aside.empty() ? "" : ": the one before it " + found.set_aside.back().event.text));
+    return failure(
+        Code::kNotFound,
+        "nothing was measured between " + format_rfc3339(period.begin) + " and " + format_rfc3339(period.end) +
+            "; the record begins at " + format_rfc3339(found.since) +
+            (found.set_aside.empty() ? "" : "; a damaged one was set aside: " + found.set_aside.back().event.text));
   auto total = reader.total(floor_seconds(found.window.begin), ceil_seconds(found.window.end));
   if (!total) return failure(std::move(total.error()));
   found.total = std::move(*total);

@@ -163,6 +163,25 @@ class Truth(unittest.TestCase):
             self.assertEqual(len([i for i in found["incidents"] if i["target"] is None]), 1)
             self.assertEqual(code, 1)  # 99.9 % of some twenty seconds
             self.assertEqual(found["objective"]["verdict"], "missed")
+            # What people say of it stands in the record, beside what was measured.
+            outage = str(next(i["id"] for i in found["incidents"] if i["target"] is None))
+            service.nines("incident", "ack", outage, status=0)
+            service.nines("incident", "note", outage, "a health page that lied", status=0)
+            service.nines("incident", "correct", outage, "--as", "up", "--reason", "nobody was turned away", status=0)
+
+            def corrected():
+                now = report(service, "--from", "1h")[1]
+                return now if now["corrections"] else None
+            now = harness.wait_for(corrected, 10, "the correction to be in the record")
+            self.assertEqual(now["seconds"]["down"], found["seconds"]["down"])
+            self.assertEqual(now["objective"]["verdict"], "missed")
+            self.assertGreater(now["availability_corrected"], now["availability"])
+            self.assertEqual(now["corrections"][0]["measured_s"]["down"], found["seconds"]["down"])
+            incident = json.loads(service.nines("incident", "show", outage, "--json", status=0).stdout)
+            self.assertIn("a health page that lied; ", incident["notes"][0]["text"])
+            self.assertTrue(incident["acknowledged"]["text"])
+            self.assertIn("nobody was turned away", service.nines("explain", "--from", "1h", status=0).stdout)
+            self.assertIn("is whole", service.nines("check-ledger", status=0).stdout)
 
 
     def test_without_traffic_a_golden_request_tells_what_a_health_page_does_not(self):
