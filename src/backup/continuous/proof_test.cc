@@ -152,7 +152,10 @@ struct World {
       if (!report) FAIL(report.error().text());
       const auto audited = capture.audit();
       if (!audited) FAIL(audited.error().text());
-      return *audited;
+      // The audit's own connection may have recovered a commit that a killed writer had not told anybody about.
+      const auto after = capture.step();
+      if (!after) FAIL(after.error().text());
+      return *audited && after->what == StepReport::What::kNothing;
     }));
     ++audits;
     REQUIRE(capture.save());
@@ -200,7 +203,7 @@ struct World {
     }
     MESSAGE("judged " << judged << " commits in " << snapshots << " epochs, " << audits << " audits, "
                       << shared->committed.load() << " transactions");
-    CHECK(judged > 20);
+    CHECK(judged > 10);
     CHECK(newest >= at_least);
   }
 };
