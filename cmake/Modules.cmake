@@ -1,7 +1,7 @@
 # One library per module, one test program per module, one precompiled header for all.
 #
 #   nines_module(NAME [PUBLIC modules…] [PRIVATE libraries…])
-#     src/NAME/*.cc -> library nines_NAME; src/NAME/*_test.cc -> test NAME_test
+#     src/NAME/*.cc and src/NAME/*/*.cc -> library nines_NAME; those that end in _test.cc -> test NAME_test
 #   nines_program(NAME FROM folder LIBRARIES modules… [PRIVATE libraries…])
 
 file(WRITE ${CMAKE_BINARY_DIR}/pch/pch.cc "")
@@ -13,7 +13,7 @@ file(WRITE ${CMAKE_BINARY_DIR}/pch/doctest_main.cc
 add_library(nines_doctest_main STATIC ${CMAKE_BINARY_DIR}/pch/doctest_main.cc)
 
 function(nines_sources OUT_SOURCES OUT_TESTS FOLDER)
-  file(GLOB sources CONFIGURE_DEPENDS ${FOLDER}/*.cc)
+  file(GLOB sources CONFIGURE_DEPENDS ${FOLDER}/*.cc ${FOLDER}/*/*.cc)
   set(tests ${sources})
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
   list(FILTER sources EXCLUDE REGEX "_test\\.cc$")

@@ -92,14 +92,6 @@ Result<Fd> open_staged(const std::string& path) {
   return fd;
 }
 
-Result<> sync_staged(const Staged& item) {
-  const Fd fd(::open(item.staged.c_str(), O_WRONLY | O_CLOEXEC));
-  if (!fd) return failure(os_error(errno, "open " + item.staged));
-  take_over_owner(fd.get(), item.path);
-  if (::fsync(fd.get()) != 0) return failure(os_error(errno, "sync " + item.staged));
-  return storage::sync_folder(storage::folder_of(item.staged));
-}
-
 // What the manifest says has to be known before the members come by: so the archive is read twice.
 Result<Contents> read_manifest(storage::Destination& destination, const std::string& name) {
   auto download = destination.open(name);
@@ -229,6 +221,14 @@ Result<Staging> stage(storage::Destination& destination, const std::string& name
   if (staged) return staging;
   discard(staging);
   return failure(std::move(staged.error()));
+}
+
+Result<> sync_staged(const Staged& item) {
+  const Fd fd(::open(item.staged.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!fd) return failure(os_error(errno, "open " + item.staged));
+  take_over_owner(fd.get(), item.path);
+  if (::fsync(fd.get()) != 0) return failure(os_error(errno, "sync " + item.staged));
+  return storage::sync_folder(storage::folder_of(item.staged));
 }
 
 void discard(const Staging& staging) {

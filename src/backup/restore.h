@@ -53,6 +53,8 @@ struct Wanted {
 Result<Staging> stage(storage::Destination& destination, const std::string& name, const std::string& sha256,
                       const Wanted& wanted);
 void discard(const Staging& staging);
+// What was written of a staged file is on the disk, and belongs to whom the old one belongs to.
+Result<> sync_staged(const Staged& item);
 
 struct Swapped {
   std::string name;
