@@ -10,6 +10,7 @@ find_package(OpenSSL 3 REQUIRED)
 pkg_check_modules(archive REQUIRED IMPORTED_TARGET libarchive>=3.6)
 pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd>=1.5)
 pkg_check_modules(curl REQUIRED IMPORTED_TARGET libcurl>=7.88)
+pkg_check_modules(pugixml REQUIRED IMPORTED_TARGET pugixml>=1.13)
 
 # Node.js's HTTP parser; the package node-llhttp carries its generated C sources.
 # Strict mode: a bare LF, a stray CR or an odd upgrade is an error here, never repaired.
