@@ -321,6 +321,44 @@ class S3 final : public Destination {
   const std::shared_ptr<S3Bucket> bucket_;
 };
 
+class S3Conditions final : public ConditionalStore {
+ public:
+  explicit S3Conditions(S3Options options) : bucket_(std::move(options)) {}
+
+  Result<Versioned> read(const std::string& name) override {
+    auto response = bucket_.ask({.key = bucket_.key_of(name), .max_answer = kErrorBytes});
+    if (!response) return failure(std::move(response.error()));
+    std::string etag(response->header("etag"));
+    if (etag.empty()) return unreadable(bucket_, "an object without an ETag");
+    return Versioned{std::move(response->body), std::move(etag)};
+  }
+  Result<std::string> create(const std::string& name, std::string_view content) override {
+    return write(name, content, {"If-None-Match", "*"});
+  }
+  Result<std::string> replace(const std::string& name, std::string_view content, const std::string& version) override {
+    return write(name, content, {"If-Match", version});
+  }
+
+ private:
+  Result<std::string> write(const std::string& name, std::string_view content, fetch::Fields::value_type condition) {
+    const S3Call call{.method = "PUT", .key = bucket_.key_of(name), .headers = {std::move(condition)}, .body = content};
+    bool unknown = false;
+    auto answer = bucket_.call(call, &unknown);
+    if (answer && answer->well()) {
+      std::string etag(answer->response.header("etag"));
+      if (etag.empty()) return unreadable(bucket_, "no ETag for a new object");
+      return etag;
+    }
+    // Contents are written once only, so what is there with ours is of this write.
+    if (unknown) {
+      if (auto stored = read(name); stored && stored->content == content) return std::move(stored->version);
+    }
+    return failure(answer ? bucket_.explained(call, *answer) : std::move(answer.error()));
+  }
+
+  S3Bucket bucket_;
+};
+
 }  // namespace
 
 std::optional<S3Place> parse_s3(std::string_view url) {
@@ -343,5 +381,9 @@ std::optional<S3Place> parse_s3(std::string_view url) {
 }
 
 std::unique_ptr<Destination> open_s3(S3Options options) { return std::make_unique<S3>(std::move(options)); }
+
+std::unique_ptr<ConditionalStore> open_s3_conditions(S3Options options) {
+  return std::make_unique<S3Conditions>(std::move(options));
+}
 
 }  // namespace nines::storage

@@ -21,6 +21,7 @@
 #include "fetch/retry.h"
 #include "fetch/sigv4.h"
 #include "storage/destination.h"
+#include "storage/lease.h"
 
 namespace nines::storage {
 
@@ -50,5 +51,7 @@ struct S3Place {
 std::optional<S3Place> parse_s3(std::string_view url);
 
 std::unique_ptr<Destination> open_s3(S3Options options);
+// Small objects below the same prefix, for leases.
+std::unique_ptr<ConditionalStore> open_s3_conditions(S3Options options);
 
 }  // namespace nines::storage
