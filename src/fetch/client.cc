@@ -170,8 +170,8 @@ std::string_view Response::header(std::string_view name) const {
 }
 
 Client::Client() {
-  static const CURLcode ready = curl_global_init(CURL_GLOBAL_DEFAULT);
-  INVARIANT(ready == CURLE_OK);
+  static const CURLcode kReady = curl_global_init(CURL_GLOBAL_DEFAULT);
+  INVARIANT(kReady == CURLE_OK);
   curl_ = curl_easy_init();
   INVARIANT(curl_ != nullptr);
 }

@@ -38,8 +38,8 @@ class ConditionalStore {
                                       const std::string& version) = 0;
 };
 
-// Whether conditions are heeded: kRefused when one that does not hold is not refused. Some servers ignore them. Writes
-// the object `name`, which is nobody's lease.
+// Whether conditions are heeded: kRefused when one that does not hold is not refused, or one that holds is. Some
+// servers ignore them, and Ceph 16 finds that no ETag matches. Writes the object `name`, which is nobody's lease.
 Result<> probe_conditions(ConditionalStore& store, const std::string& name);
 
 struct LeaseOptions {

@@ -192,10 +192,11 @@ class Careless final : public ConditionalStore {
     if (knows_create && !content_.empty()) return failure(Code::kExists, name);
     return content_ = std::string(content);
   }
-  Result<std::string> replace(const std::string&, std::string_view content, const std::string&) override {
+  Result<std::string> replace(const std::string& name, std::string_view content, const std::string&) override {
+    if (refuses_replace) return failure(Code::kExists, name);
     return content_ = std::string(content);
   }
-  bool knows_create = false;
+  bool knows_create = false, refuses_replace = false;
 
  private:
   std::string content_;
@@ -205,6 +206,8 @@ TEST_CASE("lease: a server that ignores conditions is refused") {
   Careless careless;
   CHECK(probe_conditions(careless, "probe").error().code() == Code::kRefused);
   careless.knows_create = true;
+  CHECK(probe_conditions(careless, "probe").error().code() == Code::kRefused);
+  careless.refuses_replace = true;
   CHECK(probe_conditions(careless, "probe").error().code() == Code::kRefused);
 }
 

@@ -190,6 +190,12 @@ class S3Upload final : public Upload {
     }
     const bool conditional = bucket_->conditional;
     if (conditional) call.headers.emplace_back("If-None-Match", "*");
+    // Ceph heeds the condition on a PUT, and not where a multipart upload is completed; others heed none.
+    if (!conditional || !id_.empty()) {
+      const auto there = head(*bucket_, key_);
+      if (there) return failure(Code::kExists, bucket_->where(key_) + " exists already");
+      if (there.error().code() != Code::kNotFound) return failure(there.error());
+    }
     bool unknown = false;
     const auto answer = bucket_->call(call, &unknown);
     if (answer && answer->well()) return {};

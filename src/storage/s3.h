@@ -5,8 +5,9 @@
 //   open                          ranges of `part_bytes`, each of the version that was there at first (If-Match)
 //
 // Each payload is hashed and signed with its hash, so the server refuses what was changed on the way. Tries that pass
-// are repeated (fetch/retry.h). Where nobody knows how a PUT ended, the object is read and compared. A server that does
-// not know If-None-Match is asked by HEAD only: then two writers of one name would overwrite each other.
+// are repeated (fetch/retry.h). Where nobody knows how a PUT ended, the object is read and compared. Where a server
+// does not heed If-None-Match (Ceph, when a multipart upload is completed), HEAD is asked right before: two writers
+// that finish one name in the same moment would then overwrite each other.
 //
 // Memory: two parts. Nothing of the credentials is ever in an error. One thread at a time per Upload or Download.
 #pragma once
