@@ -11,6 +11,8 @@ pkg_check_modules(archive REQUIRED IMPORTED_TARGET libarchive>=3.6)
 pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd>=1.5)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash>=0.8)
 pkg_check_modules(sodium REQUIRED IMPORTED_TARGET libsodium>=1.0.18)
+pkg_check_modules(curl REQUIRED IMPORTED_TARGET libcurl>=7.88)
+pkg_check_modules(pugixml REQUIRED IMPORTED_TARGET pugixml>=1.13)
 
 # Node.js's HTTP parser; the package node-llhttp carries its generated C sources.
 # Strict mode: a bare LF, a stray CR or an odd upgrade is an error here, never repaired.

@@ -28,6 +28,9 @@ struct Object {
   WallTime modified{};  // as the destination says; any other value means that the object is another one
 };
 
+// Never hidden, never a path: what are left are names a person could have chosen. kInvalid.
+Result<> check_name(const std::string& name);
+
 class Upload {
  public:
   virtual ~Upload() = default;

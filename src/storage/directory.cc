@@ -23,14 +23,6 @@ constexpr std::string_view kPartial = ".partial";
 constexpr mode_t kObjectMode = 0600;
 constexpr mode_t kFolderMode = 0750;
 
-// Never hidden, never a path: what is left are names a person could have chosen.
-Result<> check_name(const std::string& name) {
-  const bool bad = name.empty() || name.front() == '.' || name.size() > 200 || name.find('/') != std::string::npos ||
-                   name.find('\0') != std::string::npos;
-  if (bad) return failure(Code::kInvalid, "\"" + name + "\" cannot be the name of a backup");
-  return {};
-}
-
 Error explained(Error error, const std::string& folder) {
   if (error.code() != Code::kLimit) return error;
   return std::move(error).in("no space left in " + folder + ": free some, or keep fewer backups there (`keep:`)");
