@@ -1,109 +1,15 @@
 #!/usr/bin/python3
 """What nines says of the service's availability, held against what really happened: a server that fails at moments which
 only this test knows."""
-import http.server
 import json
 import os
 import signal
-import socketserver
-import sqlite3
-import threading
 import time
 import unittest
 
 import harness
 import survival
-
-PROBE = 1  # seconds: health.interval
-
-
-class Backend:
-    """A server whose answers are as the test wishes: `mode` is a status, or "share": every tenth request fails."""
-
-    def __init__(self):
-        backend = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self):
-                backend.count += 1
-                status = backend.mode
-                if status == "share":
-                    status = 500 if backend.count % 10 == 0 else 200
-                if self.path == "/health":
-                    status = backend.health
-                elif status == "hang":
-                    backend.released.wait(60)
-                    status = 200
-                self.send_response(status)
-                self.send_header("Content-Length", "2")
-                self.end_headers()
-                self.wfile.write(b"ok")
-
-            def log_message(self, *_):
-                pass
-
-        class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
-            daemon_threads = True
-            request_queue_size = 128
-        self.mode, self.health, self.count, self.released = 200, 200, 0, threading.Event()
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self.port = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._server.shutdown()
-        self._server.server_close()
-
-
-class Client(threading.Thread):
-    """Some twenty requests a second, each on its own connection; what became of them."""
-
-    def __init__(self, url):
-        super().__init__(daemon=True)
-        self.url, self.good, self.bad, self._ended = url, 0, 0, threading.Event()
-
-    def run(self):
-        while not self._ended.wait(0.05):
-            try:
-                status = harness.http(self.url, "/x")[0]
-            except Exception:
-                status = 599
-            if status < 500:
-                self.good += 1
-            else:
-                self.bad += 1
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *_):
-        self._ended.set()
-        self.join()
-
-
-def front(backend):
-    return (f"service: front\nobjective: 99.9%\nlisten: 127.0.0.1:{harness.free_port()}\nreplicas:\n"
-            f"  endpoints: [\"127.0.0.1:{backend.port}\"]\n  health: {{path: /health, interval: {PROBE}s}}\n")
-
-
-def report(service, *arguments, status=None):
-    done = service.nines("report", "--json", *arguments, status=status)
-    return done.returncode, json.loads(done.stdout)
-
-
-def wait_reported(service, good, deadline=30):
-    """Until all that clients have got is in the record."""
-    def there():
-        done = service.nines("report", "--json")
-        found = json.loads(done.stdout) if done.stdout else None
-        return found if found and found["requests"]["good"] >= good else None
-    return harness.wait_for(there, deadline, f"{good} good requests in the record")
+from measured import PROBE, Backend, Client, front, report, wait_reported
 
 
 class Truth(unittest.TestCase):
@@ -228,101 +134,6 @@ class Truth(unittest.TestCase):
             listed = json.loads(service.nines("maintenance", "list", "--json", status=0).stdout)
             self.assertEqual(len(listed), 1)
             self.assertLessEqual(abs(survival.when(listed[0]["to"]) - began - truth), 2)
-
-
-class Locked:
-    """The ledger, as if somebody had it open and was writing."""
-
-    def __init__(self, service):
-        self._file = sqlite3.connect(service.state / "ledger.db", isolation_level=None)
-
-    def __enter__(self):
-        self._file.execute("BEGIN IMMEDIATE")
-        return self
-
-    def __exit__(self, *_):
-        self._file.execute("ROLLBACK")
-        self._file.close()
-
-
-class Unrecorded(unittest.TestCase):
-    """What is known is told, and what is not is unknown: neither up nor down."""
-
-    def measured(self, service):
-        harness.wait_for(lambda: service.nines("report").returncode == 0, 30, "a first slice in the record")
-
-    def test_a_keeper_killed_while_the_ledger_is_locked_loses_nothing(self):
-        with Backend() as backend, harness.Service(front(backend)) as service:
-            service.up()
-            with Client(service.url) as client:
-                self.measured(service)
-                before = report(service)[1]["seconds"]["unknown"]  # before it began
-                with Locked(service):
-                    time.sleep(2)
-                    backend.mode = 500
-                    began = time.time()
-                    time.sleep(4)
-                    backend.mode = 200
-                    truth = time.time() - began
-                    time.sleep(14)  # two slices and the end of an outage wait
-                    self.assertTrue(any("cannot be recorded" in problem for problem in service.status()[1]["problems"]))
-                    harness.kill9(service.status()[1]["keeper"]["pid"])
-                    time.sleep(3)
-                harness.wait_for(lambda: not service.status()[1]["problems"], 20, "no problem any more")
-            found = wait_reported(service, client.good)
-            self.assertEqual((found["requests"]["good"], found["requests"]["bad"]), (client.good, client.bad))
-            self.assertLessEqual(abs(found["seconds"]["down"] - truth), PROBE + 1, (truth, found["seconds"]))
-            self.assertLessEqual(found["seconds"]["unknown"], before + 2)
-            outages = [i for i in found["incidents"] if i["target"] is None]
-            self.assertEqual([(i["severity"], bool(i["ended"])) for i in outages], [("down", True)])
-
-    def test_stopped_while_nothing_could_be_recorded(self):
-        with Backend() as backend, harness.Service(front(backend)) as service:
-            service.up()
-            self.measured(service)
-            with Locked(service):
-                began = time.time()
-                time.sleep(15)
-                service.down(status=0)
-                stopped = time.time()
-            time.sleep(6)
-            service.up()
-            started = time.time()
-            outage = harness.wait_for(lambda: [i for i in report(service)[1]["incidents"] if i["ended"]], 40, "the outage to be over")[0]
-            found = report(service)[1]
-            self.assertEqual(outage["cause"], "stopped")
-            self.assertLessEqual(abs(found["seconds"]["down"] - (started - stopped)), 4, found["seconds"])
-            self.assertGreaterEqual(found["seconds"]["unknown"], stopped - began - 12)
-
-    def test_stopped_within_declared_maintenance(self):
-        with Backend() as backend, harness.Service(front(backend)) as service:
-            service.up()
-            self.measured(service)
-            service.nines("maintenance", "start", "--for", "10m", "--reason", "new disk", status=0)
-            time.sleep(1)
-            service.down(status=0)
-            stopped = time.time()
-            time.sleep(6)
-            service.up()
-            started = time.time()
-            found = harness.wait_for(lambda: (r := report(service)[1]) and r["seconds"]["maintenance"] > started - stopped and r, 40, "what was declared to be in the record")
-            self.assertLessEqual(found["seconds"]["down"], 2, found["seconds"])
-
-    def test_clients_that_give_up_leave_doubt_though_the_health_page_is_well(self):
-        with Backend() as backend, harness.Service(front(backend)) as service:
-            service.up()
-            self.measured(service)
-            before = report(service)[1]["seconds"]
-            backend.mode = "hang"
-            began = time.time()
-            while time.time() - began < 12:
-                with self.assertRaises(OSError):
-                    harness.http(service.url, "/x", timeout=2)
-            backend.mode = 200
-            backend.released.set()
-            self.assertEqual(harness.http(service.url, "/x")[0], 200)
-            found = harness.wait_for(lambda: (r := report(service)[1]) and r["seconds"]["up"] > before["up"] + 10 and r, 40, "it to be up for a while")
-            self.assertLessEqual(abs(found["seconds"]["unknown"] + found["seconds"]["down"] - before["unknown"] - 10), 3, (before, found["seconds"]))
 
 
 class Causes(unittest.TestCase):
