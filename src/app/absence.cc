@@ -8,11 +8,13 @@
 namespace nines::app {
 
 std::optional<Absence> absence_of(const Remains& remains, const std::string& boot_id, WallTime now) {
-  const auto& [last, sign, stopped_by] = remains;
+  const auto& [last, sign, stop] = remains;
   if (!last && !sign) return std::nullopt;
   const bool by_sign = sign && (!last || sign->until >= last->until);
   const std::int64_t alive = by_sign ? sign->until : last->until;
-  const std::string& who = by_sign && !sign->stopped_by.empty() ? sign->stopped_by : stopped_by;
+  // The record may not have the start of the one whose sign this is.
+  const bool of_that_one = stop && (!by_sign || stop->table_id == sign->table_id);
+  const std::string who = by_sign && !sign->stopped_by.empty() ? sign->stopped_by : of_that_one ? stop->by : "";
   Absence absence{.from = alive, .to = std::chrono::floor<std::chrono::seconds>(now).time_since_epoch().count()};
   if (!who.empty()) {
     absence.why = Absence::Why::kStopped;

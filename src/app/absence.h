@@ -30,7 +30,11 @@ struct Absence {
 struct Remains {
   std::optional<ledger::Sampled> last;  // how far slices were recorded
   std::optional<SignOfLife> sign;
-  std::string stopped_by;  // by the record, if nothing says that the service was started after that; else empty
+  struct Stop {
+    std::string by;
+    std::uint64_t table_id = 0;
+  };
+  std::optional<Stop> stop;  // by the record, if it has no start after that
 };
 
 // nullopt: there was no time between, or nothing says when it began.

@@ -25,11 +25,14 @@ Result<Beacon> Beacon::open(const std::string& path) {
 }
 
 Result<> Beacon::renew(const SignOfLife& sign) {
-  const json::value value = {{"table", std::to_string(sign.table_id)},
-                             {"boot", sign.boot_id},
-                             {"until", sign.until},
-                             {"stopped_by", sign.stopped_by}};
-  std::string line = json::serialize(value);
+  std::string line;
+  std::string who = sign.stopped_by;
+  do {
+    const json::value value = {
+        {"table", std::to_string(sign.table_id)}, {"boot", sign.boot_id}, {"until", sign.until}, {"stopped_by", who}};
+    line = json::serialize(value);
+    who.resize(who.size() / 2);
+  } while (line.size() >= kSize && !who.empty());
   line.resize(kSize - 1, ' ');
   line += '\n';
   if (::pwrite(file_.get(), line.data(), line.size(), 0) != static_cast<ssize_t>(line.size()))

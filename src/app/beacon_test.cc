@@ -24,6 +24,9 @@ TEST_CASE("beacon: what was said last is there, and takes no more room") {
     REQUIRE(beacon->renew(second));
     CHECK(read_sign_of_life(path).value() == second);
     CHECK(std::filesystem::file_size(path) == Beacon::kSize);
+    REQUIRE(beacon->renew({.table_id = 1, .boot_id = "b", .until = 5, .stopped_by = std::string(95, '\1')}));
+    CHECK(read_sign_of_life(path).value().until == 5);
+    CHECK(read_sign_of_life(path).value().stopped_by == std::string(47, '\1'));
   }
   for (const char* const torn :
        {"", "{\"table\":\"1\",\"boot\"", "[]", "{\"table\":1,\"boot\":\"\",\"until\":2,\"stopped_by\":\"\"}"}) {

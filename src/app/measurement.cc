@@ -23,15 +23,16 @@ std::optional<ledger::Row> open_outage(const ledger::Reader& reader) {
 }
 
 // Who ended the service before this table, if nothing was started since.
-std::string stopped_by(const ledger::Reader& reader, std::uint64_t this_table) {
+std::optional<Remains::Stop> last_stop(const ledger::Reader& reader, std::uint64_t this_table) {
   const auto stops = reader.rows({.kind = "service_stopping", .limit = 1, .newest = true});
   const auto starts = reader.rows({.kind = "service_started", .limit = 2, .newest = true});
-  if (!stops || stops->empty() || !starts) return "";
+  if (!stops || stops->empty() || !starts) return std::nullopt;
   const ledger::Row& stop = stops->front();
   // The present start may be in the record already.
   const bool started = std::ranges::any_of(
       *starts, [&](const ledger::Row& row) { return row.event.table_id != this_table && row.seq > stop.seq; });
-  return started || stop.event.a == kToldAfterwards ? "" : stop.event.text;
+  if (started || stop.event.a == kToldAfterwards) return std::nullopt;
+  return Remains::Stop{stop.event.text, stop.event.table_id};
 }
 
 std::string stop_in(const plane::Table& table) {
@@ -64,7 +65,7 @@ Measurement::Measurement(net::EpollLoop& loop, plane::Table& table, Prober& prob
       in_trouble = true;
     }
     remains.last = reader->latest_sampled().value_or(std::nullopt);
-    remains.stopped_by = stopped_by(*reader, table_.header.id);
+    remains.stop = last_stop(*reader, table_.header.id);
   }
   if (auto sign = read_sign_of_life(beacon_file_)) remains.sign = std::move(*sign);
   // The table before ended as this one began; or it is this one, and its memory is gone.
@@ -72,7 +73,7 @@ Measurement::Measurement(net::EpollLoop& loop, plane::Table& table, Prober& prob
   const auto absence = absence_of(remains, boot_id_, loop_.wall_now());
   if (!absence) return;
   std::vector<Meter::Told> told;
-  if (absence->why == Absence::Why::kStopped && remains.stopped_by.empty())
+  if (absence->why == Absence::Why::kStopped && !remains.stop)
     told.push_back({plane::EventKind::kServiceStopping, kToldAfterwards, 0, remains.sign->stopped_by, absence->from});
   if (absence->why != Absence::Why::kStopped) told.push_back({plane::EventKind::kHostDown, 0, 0, absence->text, {}});
   told.push_back({plane::EventKind::kServiceDown, absence->from - 1, absence->from, absence->text, {}});
@@ -88,7 +89,14 @@ Task<void> Measurement::run() {
     const Duration past = loop_.wall_now().time_since_epoch() % kSecond;
     if (!co_await loop_.sleep(kSecond - past + 1ms)) break;
   } while (true);
-  happen(meter_.close());
+  happen(meter_.close(outcomes()));
+}
+
+std::array<std::uint64_t, plane::kOutcomes> Measurement::outcomes() const {
+  std::array<std::uint64_t, plane::kOutcomes> counts{};
+  for (std::size_t i = 0; i < plane::kOutcomes; ++i)
+    counts[i] = table_.service.outcomes[i].load(std::memory_order_relaxed);
+  return counts;
 }
 
 void Measurement::look() {
@@ -97,15 +105,13 @@ void Measurement::look() {
   const std::int64_t second = std::chrono::floor<std::chrono::seconds>(loop_.wall_now()).time_since_epoch().count() - 1;
   Meter::Look look{.at = loop_.now(),
                    .wall = loop_.wall_now(),
-                   .outcomes = {},
+                   .outcomes = outcomes(),
                    .given_up = table_.service.given_up.load(std::memory_order_relaxed),
                    .probe = prober_.last(),
                    .probes_good = probes.good,
                    .probes_bad = probes.bad,
                    .why = prober_.why(),
                    .maintenance = recorder_.in_maintenance(second)};
-  for (std::size_t i = 0; i < plane::kOutcomes; ++i)
-    look.outcomes[i] = table_.service.outcomes[i].load(std::memory_order_relaxed);
   happen(meter_.look(look));
 }
 

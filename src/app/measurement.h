@@ -3,6 +3,7 @@
 // event and the meter's memory of both are there at one moment, so that whoever dies, none is lost and none told twice.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string>
 
@@ -28,6 +29,7 @@ class Measurement {
 
  private:
   void look();
+  std::array<std::uint64_t, plane::kOutcomes> outcomes() const;
   void happen(const Meter::Findings& findings);
   void give_sign_of_life();
 

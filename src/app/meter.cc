@@ -78,9 +78,13 @@ Meter::Findings Meter::look(const Look& look) {
     const std::int64_t now = unix_seconds(look.wall);
     const std::int64_t seconds = now - memory_.until_s;
     const std::int64_t elapsed = look.at.since_boot.count() - memory_.at_ns;
+    if (seconds == 0) return numbered(std::move(findings));  // of this second there is more to come
     if (seconds > 0 && elapsed <= kLate * kSecondNs) {
-      judge(look, now, std::clamp((elapsed + kSecondNs / 2) / kSecondNs, std::int64_t{1}, seconds), findings);
+      const std::int64_t judged = std::clamp((elapsed + kSecondNs / 2) / kSecondNs, std::int64_t{1}, seconds);
+      if (judged < seconds) memory_.calm_s = 0;
+      judge(look, now, judged, findings);
     } else if (seconds > 0) {
+      memory_.calm_s = 0;
       findings.told.push_back(
           {EventKind::kNotMeasured, seconds, 0, "nobody watched since " + text_of(memory_.until_s), {}});
       if (memory_.trouble_s != 0) memory_.failed += since_last(look, plane::Outcome::kBad);
@@ -133,9 +137,11 @@ void Meter::take_slice(std::int64_t until, Findings& findings) {
   std::ranges::fill(memory_.probes, 0);
 }
 
-Meter::Findings Meter::close() {
+Meter::Findings Meter::close(std::span<const std::uint64_t, plane::kOutcomes> outcomes) {
   Findings findings;
-  if (memory_.slice_s != 0) take_slice(memory_.until_s, findings);
+  if (memory_.slice_s == 0) return findings;
+  take_slice(memory_.until_s, findings);
+  std::ranges::copy(outcomes, findings.closed.back().outcomes);
   return numbered(std::move(findings));
 }
 
@@ -168,6 +174,7 @@ void Meter::mind_state(State state, std::int64_t second, std::uint64_t failed, c
                              {}});
     return;
   }
+  if (state == State::kUnknown) memory_.calm_s = 0;  // ten in a row that were seen
   if (state != State::kUp || memory_.trouble_s == 0) return;
   memory_.failed += failed;
   if (memory_.calm_s == 0) memory_.calm_s = second;

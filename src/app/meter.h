@@ -14,8 +14,10 @@
 //              measuring goes on by the clock as it is now, and the ledger refuses what it has already
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -36,12 +38,12 @@ class Meter {
   struct Look {
     Instant at;
     WallTime wall;
-    std::uint64_t outcomes[plane::kOutcomes] = {};  // by plane::Outcome, since the table was made
-    std::uint64_t given_up = 0;                     // ServiceCounters::given_up, since then
-    std::optional<bool> probe;                      // how the last one ended; nullopt: none did lately
-    std::uint64_t probes_good = 0, probes_bad = 0;  // since the look before
-    std::string why;                                // what was wrong with the last probe
-    bool maintenance = false;                       // declared
+    std::array<std::uint64_t, plane::kOutcomes> outcomes{};  // by plane::Outcome, since the table was made
+    std::uint64_t given_up = 0;                              // ServiceCounters::given_up, since then
+    std::optional<bool> probe;                               // how the last one ended; nullopt: none did lately
+    std::uint64_t probes_good = 0, probes_bad = 0;           // since the look before
+    std::string why;                                         // what was wrong with the last probe
+    bool maintenance = false;                                // declared
   };
   // An event of the kinds that the keeper tells.
   struct Told {
@@ -66,8 +68,9 @@ class Meter {
   void begin_after(std::int64_t gone_from, std::int64_t gone_to, std::vector<Told> told);
 
   Findings look(const Look& look);
-  // The present slice as it is, for a keeper that leaves: what comes later is added to it.
-  Findings close();
+  // The present slice as it is, with all that was counted by now, for a keeper that leaves: what comes later is added
+  // to it, and the second that is not over is its successor's to judge.
+  Findings close(std::span<const std::uint64_t, plane::kOutcomes> outcomes);
 
   const plane::Metered& memory() const { return memory_; }
   plane::Metered& memory() { return memory_; }  // for plane::keep()

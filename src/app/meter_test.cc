@@ -27,7 +27,7 @@ struct Play {
   void look(std::optional<bool> probe, bool maintenance = false) {
     const auto found = meter.look({.at = Instant{std::chrono::seconds(boot_s)},
                                    .wall = WallTime(std::chrono::seconds(wall_s) + std::chrono::milliseconds(wall_ms)),
-                                   .outcomes = {good, bad, 0, given_up},
+                                   .outcomes = outcomes(),
                                    .given_up = given_up,
                                    .probe = probe,
                                    .probes_good = probe == true ? 1U : 0U,
@@ -58,6 +58,7 @@ struct Play {
     return all;
   }
 
+  std::array<std::uint64_t, plane::kOutcomes> outcomes() const { return {good, bad, 0, given_up}; }
   // Another keeper.
   void succeed() { meter = Meter(meter.memory()); }
 
@@ -130,6 +131,9 @@ TEST_CASE("meter: trouble begins with the first bad second, and ends when it has
       {"what is unknown neither begins nor ends it",
        "??x?????????????" + well,
        {"service_down " + s(1) + " " + s(2), "service_up " + s(16) + " 2"}},
+      {"nor is it well for ten seconds when some of them are unknown",
+       "x.?????????.." + well,
+       {"service_down " + s(-1) + " " + s(0), "service_up " + s(11) + " 2"}},
       {"in declared maintenance it is none", "..XXX" + well, {}},
       {"what began before it goes on",
        ".xXX" + well,
@@ -259,19 +263,24 @@ TEST_CASE("meter: it was down before it began") {
 TEST_CASE("meter: a keeper that leaves closes what it has, and its successor adds to it") {
   Play play;
   play.seconds("...xx");
-  const auto part = play.meter.close();
+  play.bad += 3;  // since the last look
+  const auto part = play.meter.close(play.outcomes());
   REQUIRE(part.closed.size() == 1);
   CHECK(text(part.closed[0]) == "0: 3 0 2 0 0 0, 0 0");
   CHECK(part.closed[0].until_s == kBegin + 5);
   CHECK(part.closed[0].outcomes[0] == 27);
-  CHECK(part.closed[0].outcomes[1] == 4);
-  CHECK(text(play.meter.close().closed.at(0)) == "0: 0 0 0 0 0 0, 0 0");
-  play.seconds("......");
+  CHECK(part.closed[0].outcomes[1] == 7);
+  CHECK(text(play.meter.close(play.outcomes()).closed.at(0)) == "0: 0 0 0 0 0 0, 0 0");
+  play.look({});  // a successor's first look, within the same second
+  play.seconds(".");
+  CHECK(play.meter.memory().failed == 4 + 3);  // what failed in between is judged with the second it was in
+  CHECK(play.meter.memory().seconds[1] == 1);
+  play.seconds(".....");
   REQUIRE(play.closed.size() == 1);
-  CHECK(text(play.closed[0]) == "0: 5 0 0 0 0 0, 0 0");
+  CHECK(text(play.closed[0]) == "0: 4 1 0 0 0 0, 0 0");
   CHECK(play.closed[0].until_s == kBegin + 10);
   CHECK(play.closed[0].outcomes[0] == 27 + 5 * 9);  // what the look that closes it brings belongs to the next one
-  CHECK(Meter(plane::Metered{}).close().closed.empty());
+  CHECK(Meter(plane::Metered{}).close(play.outcomes()).closed.empty());
 }
 
 TEST_CASE("meter: the wall clock is set") {
@@ -333,13 +342,13 @@ TEST_CASE("meter: whatever happens, no second is recorded twice and none that wa
       } else if (what == 1) {
         play.pass(static_cast<std::int64_t>(random() % 40));
       } else if (what == 2) {
-        for (const auto& part : play.meter.close().closed) play.closed.push_back(part);
+        for (const auto& part : play.meter.close(play.outcomes()).closed) play.closed.push_back(part);
       } else {
         play.second(".xdpq?MXG"[random() % 9]);
         ++watched;
       }
     }
-    for (const auto& part : play.meter.close().closed) play.closed.push_back(part);
+    for (const auto& part : play.meter.close(play.outcomes()).closed) play.closed.push_back(part);
     std::map<std::int64_t, std::uint32_t> known;
     for (const auto& slice : play.closed) {
       REQUIRE(slice.start_s % Meter::kSlice == 0);
@@ -352,6 +361,8 @@ TEST_CASE("meter: whatever happens, no second is recorded twice and none that wa
     }
     REQUIRE(play.meter.memory().slices == play.closed.size());
     REQUIRE(play.meter.memory().told == play.told.size());
+    REQUIRE(play.closed.back().outcomes[0] == play.good);
+    REQUIRE(play.closed.back().outcomes[1] == play.bad);
     REQUIRE(total <= play.wall_s - kBegin);
     REQUIRE(total >= watched / 2);  // two ninths of them said nothing, and what follows one of those may not either
   }

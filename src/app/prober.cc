@@ -27,7 +27,9 @@ Prober::Prober(net::EpollLoop& loop, const plane::Table& table, const config::Co
       interval_(interval(config)),
       address_(net::Address::parse(reachable(config.listen.front()).text()).value()),
       golden_(config.replicas.canary ? std::optional(canary_of(*config.replicas.canary)) : std::nullopt),
-      canary_(config.replicas.canary ? config.replicas.canary->every : Duration::max(), loop.now()) {}
+      // What was not well may be so for the canary alone: then it is asked at once.
+      canary_(config.replicas.canary ? config.replicas.canary->every : Duration::max(),
+              plane::metered_in(table).value_or(plane::Metered{}).trouble_s != 0 ? Instant{} : loop.now()) {}
 
 Task<void> Prober::run() {
   do {

@@ -19,10 +19,13 @@ class PublicCanary {
  public:
   enum class Answer : std::uint8_t { kRight, kWrong, kNone };
 
-  PublicCanary(Duration every, Instant now) : every_(every), asked_(now) {}
+  // `asked`: when it was asked last; {}: it is to be asked at once.
+  PublicCanary(Duration every, Instant asked) : every_(every), asked_(asked) {}
 
   // Whether it is to be asked now. `progress`: when the last byte came from any replica.
-  bool due(Instant now, Instant progress) const { return !works_ || now - std::max(asked_, progress) >= every_; }
+  bool due(Instant now, Instant progress) const {
+    return !works_ || asked_ == Instant{} || now - std::max(asked_, progress) >= every_;
+  }
   void on_answer(Answer answer, Instant asked, Instant progress) {
     asked_ = asked;
     if (answer == Answer::kNone && progress > asked) return;

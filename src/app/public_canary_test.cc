@@ -10,11 +10,11 @@ using Answer = PublicCanary::Answer;
 Instant at(int seconds) { return Instant{std::chrono::seconds(seconds)}; }
 
 TEST_CASE("public canary: asked when nothing has come for a while, and again and again while it fails") {
-  PublicCanary canary(60s, at(0));
-  CHECK(!canary.due(at(59), at(0)));
-  CHECK(canary.due(at(60), at(0)));
-  CHECK(!canary.due(at(60), at(1)));  // a byte came
-  CHECK(canary.due(at(61), at(1)));
+  PublicCanary canary(60s, at(1));
+  CHECK(!canary.due(at(60), at(0)));
+  CHECK(canary.due(at(61), at(0)));
+  CHECK(!canary.due(at(61), at(2)));  // a byte came
+  CHECK(canary.due(at(62), at(2)));
   canary.on_answer(Answer::kRight, at(61), at(62));
   CHECK(canary.works());
   CHECK(!canary.due(at(120), at(1)));
@@ -25,6 +25,13 @@ TEST_CASE("public canary: asked when nothing has come for a while, and again and
   canary.on_answer(Answer::kRight, at(122), at(123));
   CHECK(canary.works());
   CHECK(!canary.due(at(123), at(123)));
+}
+
+TEST_CASE("public canary: where something was not well it is asked at once, though bytes come") {
+  PublicCanary canary(60s, Instant{});
+  CHECK(canary.due(at(100), at(100)));
+  canary.on_answer(Answer::kRight, at(100), at(101));
+  CHECK(!canary.due(at(102), at(101)));
 }
 
 TEST_CASE("public canary: without an answer it is dead, unless bytes come: then it is busy") {
@@ -41,7 +48,7 @@ TEST_CASE("public canary: without an answer it is dead, unless bytes come: then 
   };
   for (const Row& row : rows) {
     CAPTURE(row.progress);
-    PublicCanary canary(60s, at(0));
+    PublicCanary canary(60s, at(1));
     canary.on_answer(row.before, at(1), at(2));
     canary.on_answer(row.answer, at(100), at(row.progress));
     CHECK(canary.works() == row.works);

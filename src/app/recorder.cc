@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "app/absence.h"
+#include "app/meter.h"
 #include "app/state_file.h"
 #include "ledger/reader.h"
 #include "net/timeout.h"
@@ -15,6 +16,13 @@ namespace {
 
 constexpr Duration kTryAgain = 1s;  // after an error
 constexpr Duration kPruneEvery = 1h;
+
+// What keepers before this one have heard of. nullopt: there is no record yet, or it cannot be read.
+std::optional<ledger::Maintenance> declared_in(const std::string& file) {
+  const auto reader = ledger::Reader::open(file);
+  auto declared = reader ? reader->maintenance() : failure(reader.error());
+  return declared ? std::optional(std::move(*declared)) : std::nullopt;
+}
 
 Task<Result<>> rung(net::Doorbell& bell) { co_return co_await bell.rung(); }
 
@@ -90,6 +98,7 @@ Recorder::Recorder(plane::Table& table, const Paths& paths, std::vector<std::str
       file_(paths.ledger_file()),
       replicas_(std::move(replicas)),
       boot_id_(this_boot()),
+      maintenance_(declared_in(file_).value_or(ledger::Maintenance{})),
       bell_(net::Doorbell::make()),
       thread_([this] { loop_.run(run().under(until_stopped_)); }) {}
 
@@ -141,11 +150,10 @@ Result<> Recorder::open() {
   auto opened = ledger::Ledger::open_or_set_aside(file_, now());
   if (!opened) return failure(std::move(opened.error()));
   ledger_.emplace(std::move(*opened));
-  // What a keeper before this one has heard of.
-  const auto reader = ledger::Reader::open(file_);
-  auto declared = reader ? reader->maintenance() : failure(reader.error());
+  // A new one, in the place of one that was damaged, knows of none.
+  auto declared = declared_in(file_);
   const std::lock_guard lock(mutex_);
-  if (declared) maintenance_ = std::move(*declared);
+  if (declared && maintenance_.windows().empty()) maintenance_ = std::move(*declared);
   return {};
 }
 
@@ -206,32 +214,52 @@ Result<> Recorder::take_gone(const plane::Metered& metered) {
     maintenance = maintenance_;
   }
   for (ledger::Stretch stretch : stretches_of(from, std::max(from, metered.gone_to_s), maintenance)) {
-    while (stretch.from < stretch.to) {
-      auto done = ledger_->fill(stretch, {table_.header.id, bytes_of({}), stretch.to, boot_id_}, now());
-      // By a clock that was set back it is in the record already.
-      if (!done && done.error().code() == Code::kLimit) break;
-      if (!done) return failure(std::move(done.error()));
-      stretch.from = *done;
+    ledger::Stretch step = stretch;
+    while (step.from < stretch.to) {
+      auto done = ledger_->fill(step, {table_.header.id, bytes_of({}), step.to, boot_id_}, now());
+      const bool known = !done && done.error().code() == Code::kLimit;
+      if (!done && !known) return failure(std::move(done.error()));
+      const std::int64_t slice_end = ledger::start_of(ledger::Grain::kTenSeconds, step.from) + Meter::kSlice;
+      // By a clock that was set back some of it is in the record already: slice by slice, as far as that goes.
+      step.from = done ? *done : step.to > slice_end ? step.from : step.to;
+      step.to = known && step.to > slice_end ? slice_end : stretch.to;
     }
   }
   gone_taken_ = true;
   return {};
 }
 
+namespace {
+
+// One place is left to the slice that may be written meanwhile.
+std::uint64_t oldest_of(const plane::Metered& metered) {
+  return metered.slices - std::min<std::uint64_t>(metered.slices, plane::kSlicesMax - 1) + 1;
+}
+
+}  // namespace
+
 // As of the last slice in the record.
-Result<Taken> Recorder::taken_before() {
+Result<Taken> Recorder::taken_before(const plane::Metered& metered) {
   auto sampled = ledger_->sampled(table_.header.id);
   if (!sampled) return failure(std::move(sampled.error()));
   // A table of another layout, to which the counters of the one before were carried over.
   const bool carried = !*sampled && table_.header.carried != 0;
   if (carried) sampled = ledger_->latest_sampled();
   if (!sampled) return failure(std::move(sampled.error()));
-  if (!*sampled) return Taken{};
+  if (!*sampled) {
+    const std::uint64_t oldest = oldest_of(metered);
+    const auto slice = table_.slices[oldest % plane::kSlicesMax].load();
+    // All slices of this table are here, and what was counted in it is theirs.
+    if ((oldest == 1 && !carried) || metered.slices == 0 || !slice) return Taken{};
+    // A record that was lost, of a table that is older than its slices: what was counted before them is nobody's.
+    Taken taken{.slices = oldest, .latency = table_.service.latency.snapshot(), .until = slice->until_s};
+    std::ranges::copy(slice->outcomes, taken.outcomes.begin());
+    return taken;
+  }
   auto taken = taken_of((*sampled)->counters);
   if (!taken) {  // of a version that counts otherwise: rather nothing than everything twice
-    taken.emplace();
+    taken = Taken{.slices = carried ? 0 : metered.slices, .latency = table_.service.latency.snapshot()};
     for (std::size_t i = 0; i < plane::kOutcomes; ++i) taken->outcomes[i] = table_.service.outcomes[i];
-    taken->latency = table_.service.latency.snapshot();
   }
   taken->until = (*sampled)->until;
   if (carried) taken->slices = 0;
@@ -239,13 +267,11 @@ Result<Taken> Recorder::taken_before() {
 }
 
 Result<> Recorder::take_slices(const plane::Metered& metered) {
-  auto taken = taken_before();
+  auto taken = taken_before(metered);
   if (!taken) return failure(std::move(taken.error()));
   constexpr std::uint64_t kAtOnce = 500;
   while (taken->slices < metered.slices) {
-    // One place is left to the slice that may be written meanwhile.
-    const std::uint64_t oldest = metered.slices - std::min<std::uint64_t>(metered.slices, plane::kSlicesMax - 1) + 1;
-    const std::uint64_t first = std::max(taken->slices + 1, oldest);
+    const std::uint64_t first = std::max(taken->slices + 1, oldest_of(metered));
     const std::uint64_t last = std::min(metered.slices, first + kAtOnce - 1);
     auto added = add_slices(*taken, first, last, last == metered.slices);
     if (added || added.error().code() != Code::kLimit) {

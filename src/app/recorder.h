@@ -66,7 +66,7 @@ class Recorder {
   Result<> take_slices(const plane::Metered& metered);
   Result<> add_slices(Taken& taken, std::uint64_t first, std::uint64_t last, bool latencies);
   Result<> keep(std::span<const ledger::Slice> slices, const Taken& taken);
-  Result<Taken> taken_before();
+  Result<Taken> taken_before(const plane::Metered& metered);
   Result<> open();
   Result<> minded(Result<> result);
   void tell(const Result<>& taken);

@@ -88,6 +88,7 @@ Task<Exchange::Then> Exchange::answer() {
 
 Task<Exchange::Then> Exchange::serve() {
   shop_.retries.on_request(begun_);
+  asked_ = shop_.loop.now();
   while (true) {
     const Admitted admitted = co_await slot();
     if (client_left_.cancelled()) co_return Then::kGone;
@@ -542,7 +543,8 @@ void Exchange::count() {
     if (cause_.empty()) cause_ = "client_left";
     add_one(service.abandoned);
     constexpr Duration kPatient = 1s;  // who leaves earlier says nothing about us
-    if (status_ == 0 && shop_.loop.now() - begun_ >= kPatient) add_one(service.given_up);
+    const bool asked = asked_ != Instant{} && !body_.fault();
+    if (status_ == 0 && asked && shop_.loop.now() - asked_ >= kPatient) add_one(service.given_up);
     return add(plane::Outcome::kAborted);
   }
   constexpr int kTooManyRequests = 429;

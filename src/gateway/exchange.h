@@ -123,6 +123,7 @@ class Exchange {
   http::Head& answer_;
   const RouteRule& route_;
   const Instant begun_;
+  Instant asked_{};  // when a replica was wanted for it; {}: not yet
 
   std::string client_host_;
   CancelScope client_left_;
