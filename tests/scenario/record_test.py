@@ -49,8 +49,8 @@ class Unrecorded(unittest.TestCase):
             with Locked(service):
                 began = time.time()
                 time.sleep(15)
-                service.down(status=0)
                 stopped = time.time()
+                service.down(status=0)  # which waits a while for the ledger
             time.sleep(6)
             service.up()
             started = time.time()
